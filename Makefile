@@ -4,7 +4,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs pictures setup demo test check fresh wheels wheel lint bench bench-train contract lock clean
+.PHONY: docs pictures setup demo test check fresh wheels wheel pythons lint bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -35,6 +35,10 @@ wheel: setup
 	@$(BIN)/python -m api.operations.client_package dist
 	@$(BIN)/python -m scripts.trainer_wheel dist
 
+# The Python package on each Python that it is for, as far as they are to be had.
+pythons: setup
+	@$(BIN)/python -m scripts.pythons
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,7 +54,7 @@ bench-train: setup
 # The documentation as a site, in build/site.
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "open build/site/index.html; its search needs a server: $(BIN)/python -m http.server -d build/site"
+	@echo "open build/site/index.html"
 
 # The pictures of the documentation, from a demo in Chromium.
 pictures: setup

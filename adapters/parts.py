@@ -40,6 +40,12 @@ def _projected(read_model: ReadModel, page: Sequence[Recorded], began: int) -> N
     passed_on(f"project {read_model.name}", shown, began)
 
 
+def load_parts(names: Sequence[str]) -> None:
+    """Import what the parts need."""
+    for name in names:
+        resolve_name(SERVICES[name].run)
+
+
 def run_parts(names: Sequence[str], settings: Settings, stop: threading.Event) -> None:
     """Run parts side by side until `stop` is set. One that fails is restarted."""
     store = TracedStore(settings.require("database_url"), pool_size=2 + len(names))

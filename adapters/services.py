@@ -23,7 +23,7 @@ class Service(NamedTuple):
 
 
 _ALL = (
-    Service("project", "Keep the read models up with the event log.", "adapters.parts:run_project"),
+    Service("project", "Update the read models from the event log.", "adapters.parts:run_project"),
     Service(
         "relay",
         "Publish the event log on NATS.",
@@ -38,13 +38,13 @@ _ALL = (
     ),
     Service(
         "ingest",
-        "Take the workers' reports into the event log.",
+        "Write the workers' reports to the event log.",
         "adapters.training.report_feed:run_ingest",
         frozenset({NATS}),
     ),
     Service(
         "importer",
-        "Carry imports out.",
+        "Run imports.",
         "adapters.dataset.imports.feed:run_imports",
         frozenset({BLOBS}),
     ),
@@ -77,7 +77,7 @@ _ALL = (
     ),
     Service(
         "results",
-        "Check and measure what trainings come to.",
+        "Check and measure the results of trainings.",
         "adapters.training.results:run_results",
         frozenset({BLOBS}),
     ),

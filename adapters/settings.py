@@ -20,7 +20,7 @@ LOCK_FILE = "lock"
 """Held by the `stemma up` of a data folder for as long as that runs."""
 
 
-NO_NAME = "is no name on NATS: take up to 64 letters, digits, - and _"
+NO_NAME = "is not a valid name on NATS: use up to 64 letters, digits, - and _"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -164,7 +164,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     data = Path(environ.get("STEMMA_DATA", ".stemma")).absolute()
     there = next(path for path in (data, *data.parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise SettingsError(f"STEMMA_DATA is wrong: {there} is no folder; name one")
+        raise SettingsError(f"STEMMA_DATA is wrong: {there} is not a folder; name one")
     values: dict[str, str] = {"data": str(data)}
     runtime = read_runtime(data)
     if runtime is not None:
@@ -194,7 +194,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port = getattr(settings, name)
         if not 0 <= port <= 65535:
             raise SettingsError(
-                f"STEMMA_{name.upper()} is wrong: {port} is no port from 0 to 65535"
+                f"STEMMA_{name.upper()} is wrong: {port} is not a port from 0 to 65535"
             )
     return settings
 
@@ -205,7 +205,7 @@ def _group_role(entry: str) -> GroupRole:
     role, at, project = (part.strip() for part in given.partition("@"))
     if not group.strip() or role not in set(Role) or (at and not project):
         raise SettingsError(
-            f"STEMMA_OIDC_GROUP_ROLES is wrong: {entry!r} is no `group=role` or"
+            f"STEMMA_OIDC_GROUP_ROLES is wrong: {entry!r} is not `group=role` or"
             f" `group=role@project`, where the role is {', '.join(Role)}"
         )
     return GroupRole(group.strip(), Role(role), project or None)

@@ -7,7 +7,7 @@ import errno
 
 _OF_SYSTEM = {
     errno.ENOSPC: "the disk is full: free some space",
-    errno.EDQUOT: "the disk quota is used up: free some space, or raise it",
+    errno.EDQUOT: "the disk quota is exceeded: free some space, or raise it",
     errno.EMFILE: "the process has no file descriptors left: raise its limit (`ulimit -n`)",
     errno.ENFILE: "the machine has no file descriptors left: raise its limit (`fs.file-max`)",
     errno.ENOMEM: "the machine has no memory left",

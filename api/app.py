@@ -1,13 +1,16 @@
 """The composition root of the HTTP API: everything is wired here and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from litestar import Litestar, Router
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
@@ -57,6 +60,7 @@ from api.evaluation.on_test_set import TestEvaluationController
 from api.evaluation.page import EvaluationPages
 from api.evaluation.slices import SliceController
 from api.evaluation.suggestions import SuggestionController
+from api.evaluation.worst import WorstErrorPages
 from api.experiments.compare_page import ComparedTrialsPages
 from api.experiments.estimate import EstimateController
 from api.experiments.experiments import ExperimentController
@@ -75,6 +79,7 @@ from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
 from api.library.compare_page import CompareVersionsPages
+from api.library.concepts_page import ConceptPages
 from api.library.lineage_page import LineagePages
 from api.library.models import ModelController
 from api.library.view_page import ViewPages
@@ -87,16 +92,24 @@ from api.operations.problems_page import ProblemTypePages
 from api.operations.reference_page import ReferencePages
 from api.operations.static_files import StaticFiles
 from api.operations.system import SystemController
+from api.overview.documentation import DocumentationPages
+from api.overview.home_page import HomePages
+from api.overview.search import SearchController, SearchPages
+from api.overview.tasks import TaskController
 from api.pages.html import as_pages, prepare
 from api.subscriptions.contract_page import ContractPages
 from api.subscriptions.events import EventController
 from api.subscriptions.events_page import EventPages
 from api.subscriptions.webhooks import WebhookController
 from api.subscriptions.webhooks_page import WebhookPages
+from api.training.adoption import AdoptionController
+from api.training.code import CodeController
+from api.training.estimate import TrainingEstimateController
 from api.training.forms import FormController
 from api.training.jobs import JobController
 from api.training.live import LiveController
 from api.training.metrics import TrainingMetricsController
+from api.training.onnx import OnnxController
 from api.training.take_away import TakeAwayController
 from api.training.trainers import TrainerController
 from api.training.version_page import VersionPages
@@ -123,8 +136,12 @@ API = Router(
         ViewController,
         ModelController,
         FormController,
+        TrainingEstimateController,
         VersionController,
+        AdoptionController,
+        CodeController,
         TakeAwayController,
+        OnnxController,
         TrainingMetricsController,
         EvaluationController,
         TestEvaluationController,
@@ -150,6 +167,8 @@ API = Router(
         InvitationController,
         SessionController,
         RefusalController,
+        SearchController,
+        TaskController,
     ],
 )
 
@@ -157,6 +176,9 @@ API = Router(
 PAGES = Router(
     "/",
     route_handlers=[
+        HomePages,
+        SearchPages,
+        DocumentationPages,
         ProjectPages,
         ImagePages,
         ImportPages,
@@ -165,6 +187,7 @@ PAGES = Router(
         AgreementPages,
         SnapshotPages,
         ViewPages,
+        ConceptPages,
         LineagePages,
         CompareVersionsPages,
         AnnotatePages,
@@ -173,6 +196,7 @@ PAGES = Router(
         ComparedTrialsPages,
         VersionPages,
         EvaluationPages,
+        WorstErrorPages,
         FlipBookPages,
         SuspectPages,
         ComparePages,
@@ -192,8 +216,9 @@ PAGES = Router(
 )
 
 
-def create_app(settings: Settings) -> Litestar:
-    """The ASGI application. It connects to the servers when it starts, not here."""
+def create_app(settings: Settings, made: Callable[[], object] = lambda: None) -> Litestar:
+    """The ASGI application. It connects to the servers when it starts, not here. `made` is called
+    after its start, when there is all that lasts as long as the application."""
 
     @asynccontextmanager
     async def backend_of(app: Litestar) -> AsyncIterator[None]:
@@ -202,8 +227,13 @@ def create_app(settings: Settings) -> Litestar:
         asyncio.get_running_loop().set_default_executor(threads)
         backend = await asyncio.to_thread(Backend, settings)
         app.state.backend = backend
+
+        def prepare_the_rest() -> None:
+            documented_parameters(app)
+            made()
+
         # Before somebody has to wait for it.
-        threads.submit(documented_parameters, app)
+        threads.submit(prepare_the_rest)
         try:
             yield
         finally:
@@ -231,7 +261,7 @@ def create_app(settings: Settings) -> Litestar:
             }
         ),
         middleware=[RequestLog(metrics), Streams(settings.streams), Authentication, Waiting()],
-        guards=[known_caller, known_parameters, guard],
+        guards=[check],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS)
         | {Behind: on_behind, CallerChanged: on_caller_changed},
@@ -243,7 +273,7 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Stemma",
             version=API_VERSION,
-            description="Train computer-vision models and know how each came to be.",
+            description="Train computer-vision models, with a verifiable history of each.",
             openapi_router=Router("/schema", route_handlers=[], opt=OPEN, include_in_schema=False),
             render_plugins=[CompleteJson(), CompleteYaml()],
             operation_id_creator=lambda handler, _method, _path: handler.handler_name,
@@ -254,6 +284,13 @@ def create_app(settings: Settings) -> Litestar:
     refuse_unguarded(app)
     app.asgi_handler = SecurityHeaders(app.asgi_handler, [settings.api_host, *settings.hosts()])
     return app
+
+
+async def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """All guards, in order: the framework copies the handler for each guard that it knows."""
+    await known_caller(connection)
+    await known_parameters(connection)
+    await guard(connection, handler)
 
 
 def _backend(state: State) -> Backend:

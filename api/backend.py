@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
+from eventsourcing.persistence import ProgrammingError
 from sqlalchemy import Connection, Engine
 
 from adapters.access.refusals import Refusals
@@ -30,10 +31,12 @@ from adapters.training.weights import WeightsFolder
 from adapters.training.worker_pool import QueueMonitor
 from adapters.uploads.image_files import ImageLimits
 from api.caller_proof import PROOF, CallerChanged, Proof, open_proof
+from api.encoded_versions import EncodedVersions
+from api.lookups import look_up
 from api.moments import moment_in
 from api.own_writes import SEEN_FROM, OwnWrites
 from application.access.access import Access
-from application.log.recorder import ARE_LAST
+from application.log.recorder import Rows
 from application.log.store import AppendRefused
 from application.scopes import Scopes
 from application.training.limit import TrainingLimit
@@ -42,7 +45,7 @@ from domain.event import Recorded
 from projections.audit.timeline import TIMELINE, position_at
 from projections.engine.failing import failing_among
 from projections.engine.follow import positions_of
-from projections.engine.read_model import ReadModel
+from projections.engine.read_model import ReadModel, Write
 
 THREADS = 16
 """Handler threads. Each may hold one connection of either pool."""
@@ -82,7 +85,8 @@ class ApiStore(TracedStore):
 
     def compare(self, proof: Proof) -> None:
         """Compare a proof with the log. Raises `CallerChanged`."""
-        if self.revisions(list(proof.revisions)) != proof.revisions:
+        condition, parameters = proof.condition()
+        if self.query(f"SELECT {condition}".encode(), parameters) != [(True,)]:
             raise CallerChanged
         proof.holds = True
 
@@ -132,6 +136,7 @@ class Backend:
         self.jobs = JobAccess(self.store, url, self.blobs)
         self.books = Books(self.blobs)
         self.rankings = Rankings(self.blobs, blobs_url)
+        self.versions = EncodedVersions()
         self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
@@ -181,8 +186,43 @@ class Backend:
         if stuck:
             raise NotYet(
                 f"position {position} is not visible: the read model {' and '.join(stuck)}, fails"
-                " and is tried again; `stemma status` says why"
+                " and is retried; `stemma status` shows why"
             )
+
+    def _require_shown(self, at_least: int | None, read_models: Sequence[ReadModel]) -> None:
+        if at_least is not None:
+            self.require(at_least, *read_models)
+        elif (own := SEEN_FROM.get()) and not (
+            self.news.has_reached(own, read_models) or self.news.is_failing(read_models)
+        ):
+            raise BehindOwnWrite(own, read_models)
+
+    def look_up(
+        self, at_least: int | None, query: Write, *read_models: ReadModel
+    ) -> tuple[Rows, int]:
+        """The rows of one query, whose first column is never null, and the position that they
+        reflect, as for `reading`: in one statement, where that needs a transaction."""
+        [rows], position = self.look_up_each(at_least, [query], *read_models)
+        return rows, position
+
+    def look_up_each(
+        self, at_least: int | None, queries: Sequence[Write], *read_models: ReadModel
+    ) -> tuple[Sequence[Rows], int]:
+        """The rows of several queries, in a transaction of one round trip."""
+        self._require_shown(at_least, read_models)
+        try:
+            found = look_up(self.store, self.engine.dialect, queries, read_models, open_proof())
+        except ProgrammingError:
+            self._require_built(read_models)
+            raise
+        if found.position is None:
+            self._require_built(read_models)
+        return found.rows, found.position or 0
+
+    def _require_built(self, read_models: Sequence[ReadModel]) -> None:
+        """Raise `NotYet` if the database lacks one of these read models."""
+        with self.engine.begin() as connection:
+            reached(connection, read_models)
 
     @contextmanager
     def reading(
@@ -194,12 +234,7 @@ class Backend:
         raises `Behind` until they have come that far, for which `api/access/waiting.py` waits.
         Without it, they show at least what the caller has just written.
         """
-        if at_least is not None:
-            self.require(at_least, *read_models)
-        elif (own := SEEN_FROM.get()) and not (
-            self.news.has_reached(own, read_models) or self.news.is_failing(read_models)
-        ):
-            raise BehindOwnWrite(own, read_models)
+        self._require_shown(at_least, read_models)
         # Ended by a commit: a rollback would drop the connection's prepared statements.
         with self.engine.begin() as connection:
             yield connection, _begin(connection, read_models)
@@ -245,8 +280,8 @@ def _begin(connection: Connection, read_models: Sequence[ReadModel]) -> int:
     with driver.pipeline():
         found = driver.execute(_REACHED, (names,), prepare=True)
         if proof is not None:
-            streams, revisions = list(proof.revisions), list(proof.revisions.values())
-            stands = driver.execute(ARE_LAST, (streams, revisions), prepare=True)
+            condition, parameters = proof.condition()
+            stands = driver.execute(f"SELECT {condition}".encode(), parameters, prepare=True)
     if proof is not None:
         if stands.fetchone() != (True,):
             raise CallerChanged

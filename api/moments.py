@@ -18,8 +18,8 @@ def moment_in(text: str) -> int | datetime:
         return msgspec.convert(text, _Time)
     except msgspec.ValidationError as error:
         raise Invalid(
-            "as_of is a position of the log, from 0 on, or a time as RFC 3339 has it with its"
-            " offset, such as 2026-03-04T05:06:07Z (a + in an address is written %2B);"
-            f" this is {text!r}",
+            "as_of must be a position of the log, from 0 on, or an RFC 3339 time with its"
+            " offset, such as 2026-03-04T05:06:07Z (a + in an address is written %2B); got"
+            f" {text!r}",
             field="as_of",
         ) from error

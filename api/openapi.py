@@ -3,7 +3,7 @@
 Each operation lists every status that it may answer with. An error is a problem (RFC 9457).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,26 +11,32 @@ from litestar import Litestar, Request
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.routes import HTTPRoute
 
+from adapters.formats.registry import FORMATS
 from api.access.rights import KEY, Need
 from api.access.session_cookies import TOKEN_HEADER
+from api.http.arrow import MEDIA_TYPE as ARROW
 from api.http.problems import MEDIA_TYPE, Problem
+from domain.dataset.imports import AUTO, NEGATIVE, UNANNOTATED
+from domain.library.view import KINDS
+from projections.experiments import queries as experiments_queries
+from projections.training import library_queries
 
 Json = dict[str, Any]
 
 _ERRORS = {
     "400": "The body or a header is malformed",
     "401": "No valid key or session",
-    "403": "A right is missing, or another site asks",
-    "404": "There is no such thing, or none that the caller may know of",
-    "409": "The present state forbids it",
-    "410": "It was erased for good",
-    "412": "It has another revision than `If-Match` says",
+    "403": "A right is missing, or the request comes from another site",
+    "404": "It does not exist, or the caller may not see it",
+    "409": "The current state forbids it",
+    "410": "It was permanently erased",
+    "412": "Its revision is not the one in `If-Match`",
     "413": "The body is too large",
-    "421": "This server has another name",
+    "421": "The server has other host names",
     "422": "The input is wrong: `errors` name the fields",
-    "429": "Too much at once: try again after `Retry-After` seconds",
-    "500": "A defect of the server, or damaged data: tell its operator",
-    "503": "Something does not answer, or is not visible yet: try again",
+    "429": "Too many requests: try again after `Retry-After` seconds",
+    "500": "Internal server error, or damaged data: tell the operator",
+    "503": "A service does not answer, or the position is not visible yet: try again",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
 _HEADERS: dict[str, Json] = {
@@ -45,7 +51,7 @@ _HEADERS: dict[str, Json] = {
 }
 _ETAG = {
     "ETag": {
-        "description": "The revision, to send as `If-Match`; of files, their content",
+        "description": "The revision, to send as `If-Match`; for files, that of their content",
         "schema": {"type": "string"},
     }
 }
@@ -60,14 +66,14 @@ _COMMAND_HEADERS = [
     {
         "name": "If-Match",
         "in": "header",
-        "description": "The `ETag` of what is changed: 412 if it has changed since",
+        "description": "The `ETag` of the entity: 412 if it has changed since",
         "schema": {"type": "string"},
     },
 ]
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "An `ETag`: 304 without a body if it still holds",
+    "description": "An `ETag`: 304 without a body if it is still current",
     "schema": {"type": "string"},
 }
 
@@ -81,7 +87,7 @@ _RANGE = [
     {
         "name": "If-Range",
         "in": "header",
-        "description": "An `ETag`: all of it if it does not hold any more",
+        "description": "An `ETag`: the whole file if it is no longer current",
         "schema": {"type": "string"},
     },
 ]
@@ -102,6 +108,8 @@ _WITH_ETAG = {
     "/api/v1/versions/{version_id}",
     "/api/v1/versions/{version_id}/checkpoint",
     "/api/v1/versions/{version_id}/manifest",
+    "/api/v1/versions/{version_id}/model.onnx",
+    "/api/v1/projects/{project_id}/export",
     "/api/v1/webhooks/{webhook_id}",
     "/api/v1/images/{image_id}",
 }
@@ -113,8 +121,28 @@ _CONDITIONAL = {
 }
 """Paths whose GET has an `ETag` and honours `If-None-Match`."""
 
-_RANGES = {"/api/v1/versions/{version_id}/checkpoint"}
+_RANGES = {
+    "/api/v1/versions/{version_id}/checkpoint",
+    "/api/v1/versions/{version_id}/model.onnx",
+    "/api/v1/projects/{project_id}/export",
+}
 """Paths whose GET honours `Range`."""
+
+_ARROW = {"/api/v1/metrics", "/api/v1/projects/{project_id}/images"}
+"""Paths whose GET has a table for those who accept Arrow."""
+
+_CLOSED: dict[tuple[str, str], Sequence[str]] = {
+    ("list_versions", "status"): library_queries.STATUSES,
+    ("list_versions", "sort"): library_queries.SORTS,
+    ("list_trials", "status"): experiments_queries.STATUSES,
+    ("list_trials", "sort"): experiments_queries.SORTS,
+    ("upload_import", "kind"): KINDS,
+    ("upload_import", "unlabelled"): (NEGATIVE, UNANNOTATED),
+    ("upload_import", "format"): (AUTO, *FORMATS),
+    ("export_annotations", "format"): tuple(key for key, each in FORMATS.items() if each.write),
+}
+"""The values of parameters that take no others: another one is refused with 422. They are told by
+`x-values`: an enum that is new in a document counts as a change that breaks clients."""
 
 _MAY_LACK = (
     "/api/v1/versions",
@@ -187,6 +215,12 @@ class _Operation:
         if self.path in {"/api/v1/sessions", "/api/v1/invitations/accept"}:
             yield from ("401", "403", "409", "429")
 
+    def _closed(self, parameter: Json) -> Json:
+        values = _CLOSED.get((self.described["operationId"], parameter["name"]))
+        if values is None:
+            return parameter
+        return parameter | {"schema": parameter["schema"] | {"x-values": list(values)}}
+
     def complete(self) -> Json:
         """The operation with all that it lacks."""
         responses = {
@@ -204,16 +238,19 @@ class _Operation:
             (schema,) = responses["200"]["content"].values()
             responses["200"] |= {"content": dict.fromkeys(_IMAGES[self.path], schema)}
         if self.path == "/health/ready":
-            responses["503"] = responses["200"] | {"description": "It is not ready"}
-        parameters = list(self.described.get("parameters", []))
+            responses["503"] = responses["200"] | {"description": "The server is not ready"}
+        if self.reads and self.path in _ARROW:
+            content = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
+            responses["200"] |= {"content": responses["200"]["content"] | content}
+        parameters = [self._closed(one) for one in self.described.get("parameters", [])]
         if self.is_command:
             parameters += _COMMAND_HEADERS
         if self.reads and self.path in _CONDITIONAL:
             parameters.append(_IF_NONE_MATCH)
-            responses["304"] = {"description": "It is as it was", "headers": _ETAG}
+            responses["304"] = {"description": "It has not changed", "headers": _ETAG}
         if self.path in _RANGES:
             parameters += _RANGE
-            responses["206"] = responses["200"] | {"description": "The part that was asked for"}
+            responses["206"] = responses["200"] | {"description": "The requested part"}
         for status in sorted(set(self.statuses())):
             responses[status] = {"$ref": f"#/components/responses/{status}"}
         security: list[Json] = [{"key": []}, {"session": []}] if self.need is not None else []
@@ -280,7 +317,7 @@ _SCHEMES = {
 
 
 class CompleteJson(JsonRenderPlugin):
-    """The complete document as JSON, made when it is first asked for."""
+    """The complete document as JSON, made at the first request."""
 
     _rendered: bytes | None = None
 

@@ -13,6 +13,7 @@ import uuid_utils
 
 from application.log.recorder import CommandRow, NoAdditions
 from application.log.store import AppendRefused, Store
+from application.log.turns import Turn
 from domain.aggregates import Aggregate, State
 from domain.errors import Contention, KeyReused, Refusal, Stale
 from domain.event import Event, Metadata, Recorded
@@ -62,9 +63,10 @@ class Session:
     All are read as they were at `position`, so that a decision never rests on half of a change.
     """
 
-    def __init__(self, store: Store, request: Request) -> None:
+    def __init__(self, store: Store, request: Request, turn: Turn | None = None) -> None:
         self.store = store
         self.request = request
+        self._turn = turn
         self._position: int | None = None
         self._states: dict[str, Any] = {}
         self._revisions: dict[str, int] = {}
@@ -104,8 +106,15 @@ class Session:
     def _read(self, names: Sequence[str]) -> dict[str, list[Recorded]]:
         if self._position is not None:
             return self.store.streams(names, upto=self._position)
+        if self._turn is not None:
+            self._turn.take(names)
         self._position, events = self.store.streams_and_head(names)
         return events
+
+    @property
+    def read_streams(self) -> list[str]:
+        """The streams with events that were read."""
+        return [name for name, revision in self._read_revisions.items() if revision]
 
     def begin(self, aggregate: Aggregate[State]) -> str:
         """A fresh id, of an aggregate that has no events yet."""
@@ -149,7 +158,8 @@ class Session:
         actual = self._read_revisions[aggregate.stream(entity_id)]
         if expected is not None and expected != actual:
             raise Stale(
-                f"you changed revision {expected}, but revision {actual} stands: look at it again"
+                f"you changed revision {expected}, but the current revision is {actual}: load it"
+                " again"
             )
 
     def rest_on_images(self, project_id: str, since: int | None = None) -> None:
@@ -233,6 +243,7 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
     """
     until = time.monotonic() + TRYING_SECONDS
     attempt = 0
+    contended: Sequence[str] = ()
     while attempt < TRIES or time.monotonic() < until:
         attempt += 1
         # An id that was just made can only be on record if an earlier try put it there.
@@ -240,19 +251,23 @@ def handle(store: Store, request: Request, decide: Callable[[Session], Decided[A
         earlier = None if unused else store.find_command(request.command_id)
         if earlier is not None:
             return _repeat(store, earlier, request)
-        session = Session(store, request)
-        try:
-            return session.save(decide(session))
-        except AppendRefused as refused:
-            log.info("command %s, try %d: %s", request.command_id, attempt, refused)
+        with store.turns.taking() as turn:
+            turn.take(contended, begin=True)
+            session = Session(store, request, turn)
+            try:
+                return session.save(decide(session))
+            except AppendRefused as refused:
+                log.info("command %s, try %d: %s", request.command_id, attempt, refused)
+            except Refusal:
+                # It may be this very command, sent twice at once, that made it impossible.
+                earlier = None if unused else store.find_command(request.command_id)
+                if earlier is None:
+                    raise
+                return _repeat(store, earlier, request)
+        if contended or not session.read_streams:
             # Two who keep meeting would otherwise go on meeting.
             time.sleep(random.uniform(0, min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)))
-        except Refusal:
-            # It may be this very command, sent twice at once, that made it impossible.
-            earlier = None if unused else store.find_command(request.command_id)
-            if earlier is None:
-                raise
-            return _repeat(store, earlier, request)
+        contended = session.read_streams
     earlier = store.find_command(request.command_id)
     if earlier is not None:
         return _repeat(store, earlier, request)

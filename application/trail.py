@@ -9,6 +9,7 @@ from domain.audit.trail import Line, line_of, mentions
 from domain.event import Recorded, name_of
 from domain.library.model import VersionNumbered
 from domain.library.view import ModelRegistered, ViewCreated
+from domain.training.adoption import VersionAdopted
 from domain.training.version import (
     BatchMetricsRecorded,
     BestCheckpointSaved,
@@ -37,6 +38,7 @@ _SKIPPED = [
     )
 ]
 _STATUS_CHANGES = (
+    VersionAdopted,
     TrainingStepAdvanced,
     VersionRetried,
     VersionTrainingCancelled,

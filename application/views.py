@@ -47,7 +47,9 @@ def change_conditions(session: Session, view_id: str, command: ChangeConditions)
     view = views.require(session.get(VIEW, view_id))
     session.check_revision(VIEW, view_id)
     if view.parent_id is None:
-        raise Conflict(f"view {view.name!r} has no parent to put conditions on", field="conditions")
+        raise Conflict(
+            f"view {view.name!r} has no parent, so it has no conditions", field="conditions"
+        )
     parent = views.require(session.get(VIEW, view.parent_id))
     below = list(_below(session, view))
     session.record(VIEW, view_id, views.change_conditions(command, view, parent, below))

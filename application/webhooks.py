@@ -142,7 +142,7 @@ def find_endpoint(store: Store, webhook_id: str) -> Endpoint:
     """The webhook, also a removed one. Raises `NotFound` for an unknown one."""
     endpoints = _folded(_events_of(store, webhook_id))
     if webhook_id not in endpoints:
-        raise NotFound("there is no such webhook")
+        raise NotFound("webhook not found")
     return endpoints[webhook_id]
 
 
@@ -157,8 +157,8 @@ def lost_authorization(access: Access, endpoint: Endpoint) -> str | None:
         pass
     what = "all projects" if project_id is None else "the project"
     return (
-        f"{endpoint.owner}, its owner, does not administer {what} any more; whoever"
-        " does and resumes it becomes its owner"
+        f"{endpoint.owner}, its owner, no longer administers {what}; an administrator who resumes"
+        " the webhook becomes its owner"
     )
 
 

@@ -9,7 +9,7 @@ from benchmarks.experiments import search
 from benchmarks.flip_book import scrub
 from benchmarks.measurements import Measurement
 from benchmarks.operations import busy, commands, crowd, pages, start, tracing
-from benchmarks.peers import side_by_side
+from benchmarks.peers import client, side_by_side
 from benchmarks.projections import as_of, library, projection, replay
 from benchmarks.subscriptions import delivery, relaying, sse
 from benchmarks.training import (
@@ -56,6 +56,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "crowd": crowd.run,
     "busy": busy.run,
     "peers": side_by_side.run,
+    "client": client.run,
     "pages": pages.run,
 }
 

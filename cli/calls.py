@@ -1,19 +1,26 @@
 """Shared parts of commands that call the API: the client, and look-ups by name."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import click
+import msgspec
 
 from adapters.settings import load_settings
 from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from domain.errors import Refusal
+from domain.formatting import counted
 
 PAGE = 500
+
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="An option, by its key in the form. VALUE is JSON or text. May be repeated.",
+)  # fmt: skip
 
 
 @contextmanager
@@ -53,14 +60,16 @@ def require_project(client: ApiClient, project: str) -> str:
     """The id of the project with this name or id. Raises `ApiProblem`."""
     project_id = find_project(client, project)
     if project_id is None:
-        raise ApiProblem(f"there is no project {project!r}")
+        raise ApiProblem(f"project {project!r} not found")
     return project_id
 
 
 def view_among(rows: list[dict[str, Any]], view: str) -> str:
     matches = [row["view_id"] for row in rows if view in (row["view_id"], row["name"])]
     if len(matches) != 1:
-        raise ApiProblem(f"the project has {len(matches) or 'no'} views {view!r}; give an id")
+        raise ApiProblem(
+            f"the project has {counted(len(matches), 'view')} named {view!r}; give an id"
+        )
     return str(matches[0])
 
 
@@ -104,3 +113,17 @@ def _find_named(client: ApiClient, what: str, given: str, path: str) -> str:
         listed = ", ".join(ids)
         raise ApiProblem(f"{len(ids)} {what}s of {view!r} are named {name!r}; give one of {listed}")
     return ids[0]
+
+
+def parse_options(settings: Sequence[str]) -> dict[str, Any]:
+    """The options of `--set KEY=VALUE`. Raises `click.BadParameter`."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
+        try:
+            options[key] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            options[key] = text
+    return options

@@ -40,7 +40,7 @@ class ApiProblem(Exception):
 
 
 class ApiUnreachable(ApiProblem):
-    """The API did not answer, or could not look: nothing is known of what was asked."""
+    """The API did not answer, or could not check: the outcome of the request is unknown."""
 
 
 class ApiClient:
@@ -110,7 +110,7 @@ class ApiClient:
         parameters: Mapping[str, object],
         key: str | None = None,
     ) -> dict[str, Any]:
-        """POST a stream of bytes; `body` is called anew for every try."""
+        """POST a stream of bytes; `body` is called again for every attempt."""
         with self._problems():
             request = _request("POST", path, parameters)
             return self._shown(self._transport.send(request, key=key, body=body))

@@ -18,6 +18,7 @@ LATER = {
     "audit": "cli.audit.audit:audit",
     "blobs": "cli.operations.blobs:blobs",
     "cancel": "cli.training.control:cancel_command",
+    "compare": "cli.library.compare:compare_command",
     "download": "cli.training.take_away:download_command",
     "erase": "cli.dataset.erase:erase",
     "experiment": "cli.experiments.experiments:experiment",
@@ -72,6 +73,7 @@ SECTIONS = {
     "Library": (
         "models",
         "versions",
+        "compare",
         "flip-book",
         "suspects",
         "download",
@@ -106,12 +108,12 @@ SECTIONS = {
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="stemma", message="stemma %(version)s")
-@click.option("--verbose", is_flag=True, help="Log more.")
+@click.option("--verbose", is_flag=True, help="Log debug messages, too.")
 def main(verbose: bool) -> None:
-    """Train computer-vision models and know how each came to be.
+    """Train computer-vision models, with a verifiable history of each.
 
     Settings come from STEMMA_* variables; see docs/operator/settings.md. The exit status is 1 if
-    something was refused or failed, and 2 if the command was given wrongly.
+    something was refused or failed, and 2 for wrong usage.
     """
     from adapters.observability import logs, tracing
     from adapters.settings import load_settings
@@ -125,13 +127,15 @@ def main(verbose: bool) -> None:
 
 @main.command()
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="The API's port; by default 8300, or a free one."
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="The API's port; by default 8300, or a free port if it is in use.",
 )
-@click.option("--separate", is_flag=True, help="Give every part a process of its own.")
-@click.option("--echo", is_flag=True, help="Show the parts' logs here too.")
+@click.option("--separate", is_flag=True, help="Run each service in its own process.")
+@click.option("--echo", is_flag=True, help="Also print the logs of the services.")
 @click.option("--until-demos-end", is_flag=True, hidden=True)
 def up(port: int | None, separate: bool, echo: bool, until_demos_end: bool) -> None:
-    """Run everything on this machine: servers, API, parts and a worker."""
+    """Run everything on this machine: servers, API, services and a worker."""
     from adapters.processes.signals import stopping_on_signals
     from cli.operations.up import run_all
 
@@ -141,7 +145,7 @@ def up(port: int | None, separate: bool, echo: bool, until_demos_end: bool) -> N
 
 @main.command()
 def down() -> None:
-    """Stop the `stemma up` that runs on this data folder."""
+    """Stop the `stemma up` of this data folder."""
     from adapters.settings import load_settings
     from cli.operations.up import stop_running
 
@@ -165,7 +169,7 @@ def carry_out_import(import_id: str) -> None:
 
 @main.command()
 def migrate() -> None:
-    """Make or update the database's tables and roles."""
+    """Create or update the database's tables and roles."""
     from adapters.postgres.migrate import migrate as run
     from adapters.settings import load_settings
     from cli.operations.building import watched
@@ -187,21 +191,25 @@ def status() -> None:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave everything running.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result here.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the result to this file."
+)
 @click.option(
     "--kind",
     type=click.Choice(["classification", "tagging", "detection", "suspects"]),
     default="classification",
     show_default=True,
-    help="What is asked of images; `suspects` corrects wrong labels and trains again.",
+    help="The kind of the view; `suspects` corrects wrong labels and trains again.",
 )
-@click.option("--epochs", type=float, help="By default what the kind needs.")
+@click.option("--epochs", type=float, help="The default depends on the kind.")
 @click.option(
-    "--images", type=click.IntRange(50), help="The number of single digits, instead of all."
+    "--images",
+    type=click.IntRange(50),
+    help="The number of images of single digits; by default all.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--experiment", is_flag=True, help="Search for the best training of single digits.")
-@click.option("--trials", type=int, help="With --experiment: how many, by default 12.")
+@click.option("--trials", type=int, help="The number of trials for --experiment; by default 12.")
 def demo(
     kind: str,
     keep: bool,
@@ -216,7 +224,7 @@ def demo(
     from cli.demo.demo import run_demo, run_experiment_demo
 
     if images is not None and kind != "classification":
-        raise click.UsageError(f"--images is about single digits; a demo of {kind} has all")
+        raise click.UsageError(f"--images is for classification; a demo of {kind} uses all images")
     if experiment:
         sys.exit(
             run_experiment_demo(

@@ -13,7 +13,7 @@ ID_WIDTH = 36
 _WIDE = 10_000
 
 json_option: Callable[[Any], Any] = click.option(
-    "--json", "as_json", is_flag=True, help="As JSON, for programs."
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs."
 )
 
 

@@ -29,7 +29,7 @@ def reading(url: str | None = None) -> Iterator[None]:
     except (psycopg.Error, PersistenceError, DBAPIError, OSError) as error:
         lines = str(_cause(error)).split("\n")
         text = "; ".join(line.strip() for line in lines if line.strip()) or type(error).__name__
-        click.echo(f"stemma: could not look: {escaped(text)}", err=True)
+        click.echo(f"stemma: could not read: {escaped(text)}", err=True)
         sys.exit(NOT_LOOKED)
 
 

@@ -16,6 +16,8 @@ def run_group() -> None:
 @run_group.command(API)
 def api() -> None:
     """Serve the HTTP API and the pages."""
+    import gc
+
     import uvicorn
 
     from adapters.processes.file_limit import raise_file_limit
@@ -27,7 +29,8 @@ def api() -> None:
     settings.require("database_url")
     settings.require("blobs_url")
     uvicorn.run(
-        create_app(settings),
+        # A look through all that the application is made of would hold requests up.
+        create_app(settings, made=gc.freeze),
         host=settings.api_host,
         port=settings.api_port,
         **server_options(settings, raise_file_limit()),
@@ -47,10 +50,14 @@ def api() -> None:
 @click.argument("names", nargs=-1, required=True, type=click.Choice(list(SERVICES)))
 def parts(names: tuple[str, ...]) -> None:
     """Run several services in one process."""
-    from adapters.parts import run_parts
+    import gc
+
+    from adapters.parts import load_parts, run_parts
     from adapters.processes.signals import stopping_on_signals
     from adapters.settings import load_settings
 
+    load_parts(names)
+    gc.freeze()
     with stopping_on_signals() as stop:
         run_parts(names, load_settings(), stop)
 

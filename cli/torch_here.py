@@ -5,7 +5,8 @@ from importlib.util import find_spec
 import click
 
 WHERE = (
-    "it is not installed here, as in the image of the backend: use the image `stemma-worker`, or"
+    "it is not installed here (the image of the backend does not have it): use the image"
+    " `stemma-worker`, or"
     " install the extra `worker` (`pip install '.[worker]'`)"
 )
 

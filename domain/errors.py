@@ -63,7 +63,7 @@ class Barred(Refusal):
 class Unauthenticated(Barred):
     """The caller is unknown: the key is missing or not valid."""
 
-    reason = "nobody is signed in"
+    reason = "not signed in"
 
 
 class SignInRefused(Barred):
@@ -86,7 +86,7 @@ class TooManyFailures(Barred):
 class Forbidden(Barred):
     """The caller is authenticated and lacks the right."""
 
-    reason = "beyond what the caller may"
+    reason = "missing right"
 
 
 class Hidden(Barred):

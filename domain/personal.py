@@ -30,8 +30,12 @@ def erased_values(event_type: type[Event]) -> dict[str, Any]:
 
 
 def without_personal(event: Event) -> Event:
-    """The event with its personal fields erased."""
-    values = erased_values(type(event))
+    """The event with its personal fields erased; one that is null tells nothing, and stays."""
+    values = {
+        name: value
+        for name, value in erased_values(type(event)).items()
+        if getattr(event, name) is not None
+    }
     return msgspec.structs.replace(event, **values) if values else event
 
 

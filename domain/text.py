@@ -52,7 +52,7 @@ def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
     """The name without surrounding space. Raises `Invalid` if empty, too long or no text."""
     name = value.strip()
     if not name:
-        raise Invalid(f"{field} is empty; give one", field=field)
+        raise Invalid(f"enter a {field}", field=field)
     if len(name) > longest:
         raise Invalid(f"{field} has {len(name)} characters; at most {longest} fit", field=field)
     refuse_controls(name, field)

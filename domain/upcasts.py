@@ -82,11 +82,14 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.created", 4): _unchanged,
     ("version.created", 5): _unchanged,
     ("version.created", 6): _unchanged,
+    ("version.created", 7): _unchanged,
     ("view.created", 1): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,
+    ("version.training_started", 1): _unchanged,
     ("version.training_length_known", 1): _with_samples,
     ("version.epoch_metrics_recorded", 1): _unchanged,
+    ("version.epoch_metrics_recorded", 2): _unchanged,
     ("version.best_checkpoint_saved", 1): _unchanged,
     ("version.evaluated", 1): _with_predictions,
     ("version.evaluated", 2): _unchanged,
@@ -111,6 +114,6 @@ def upcast(
     if stored_version > current_version:
         raise LookupError(
             f"{name} was stored in version {stored_version}, newer than {current_version}, the"
-            " newest this program knows: run a newer Stemma"
+            " newest that this version of Stemma knows: run a newer version"
         )
     return payload

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
-from domain.training.jobs import PredictJob
+from domain.training.jobs import OnnxJob, PredictJob
 from domain.training.messages import Failed
 from gpu_worker.channel import (
     DISK_FULL,
@@ -65,6 +65,11 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
     try:
         settings, job = assignment.settings, assignment.job
         blobs = BlobStore.from_url(settings.require("blobs_url"))
+        if isinstance(job, OnnxJob):
+            from gpu_worker.onnx_file import make_onnx
+
+            make_onnx(job, settings, blobs, channel.report, channel.flush)
+            return 0
         if isinstance(job, PredictJob):
             predict_images(job, settings, blobs, channel.report, channel.flush)
             return 0
@@ -87,7 +92,7 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
         if is_disk_full(error):
             log.error("the disk is full: %s", error)
             return DISK_FULL
-        predicts = isinstance(assignment.job, PredictJob)
+        predicts = isinstance(assignment.job, PredictJob | OnnxJob)
         log.exception("the %s failed", "prediction" if predicts else "training")
         reason = explain(error, predicts=predicts)
         channel.report(Failed(reason, isinstance(error, NonFinite)))

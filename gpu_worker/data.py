@@ -96,7 +96,8 @@ class Source:
             data = self.blobs.get(blob)
         except BlobMissing as error:
             raise ImageUnreadable(
-                f"its bytes, {blob}, are not there; it was erased, or the blob store has lost it"
+                f"its bytes, {blob}, are missing: the image was erased, or the blob store has"
+                " lost it"
             ) from error
         except BlobCorrupt as error:
             raise ImageUnreadable(str(error)) from error

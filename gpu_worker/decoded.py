@@ -1,7 +1,7 @@
 """Decoded images on disk, so that trainings on one dataset, as the trials of an experiment are, do
 not decode them again.
 
-They are those of one manifest at a time, and lie in a folder that a worker makes anew when it
+They are those of one manifest at a time, and lie in a folder that a worker recreates when it
 starts and removes when it ends: what is erased elsewhere does not stay here for long.
 """
 

@@ -18,8 +18,16 @@ from nats.errors import Error as NatsError
 from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
-from domain.training.jobs import Job, PredictJob, purpose_of
-from domain.training.messages import AnyReport, Completed, Desired, Failed, Predicted, Report
+from domain.training.jobs import Job, OnnxJob, PredictJob, purpose_of
+from domain.training.messages import (
+    AnyReport,
+    Completed,
+    Desired,
+    Failed,
+    OnnxMade,
+    Predicted,
+    Report,
+)
 from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment
 from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
@@ -29,8 +37,8 @@ from gpu_worker.scratch import forget_checkpoints, record_handed_back, times_han
 from gpu_worker.stopping import unless
 
 MAX_INTERRUPTIONS = 5
-MEMORY_ADVICE = "If memory may be short, choose a smaller batch or image size; then retry"
-PREDICTION_ADVICE = "See what ends the worker, then request it again"
+MEMORY_ADVICE = "If it may have run out of memory, choose a smaller batch or image size; then retry"
+PREDICTION_ADVICE = "Find out what ends the worker, then request it again"
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
@@ -208,7 +216,7 @@ class Delivery:
         one once the job is acknowledged, since it then deletes its checkpoints."""
         async for body in child.reports():
             await self._report(body)
-            if isinstance(body, (Completed, Predicted, Failed)):
+            if isinstance(body, (Completed, Predicted, OnnxMade, Failed)):
                 await self._acknowledge()
             child.published(self._reported)
 
@@ -240,7 +248,12 @@ class Delivery:
 
     @property
     def _what(self) -> str:
-        return "prediction" if isinstance(self._job, PredictJob) else "training"
+        match self._job:
+            case OnnxJob():
+                return "making of the ONNX file"
+            case PredictJob():
+                return "prediction"
+        return "training"
 
     async def _give_up(self, how: str, status: int = 0) -> None:
         reason = f"{self._what} was interrupted {MAX_INTERRUPTIONS} times; the last time {how}."
@@ -250,7 +263,8 @@ class Delivery:
     def _advice(self, status: int) -> str:
         if status == DISK_FULL:
             return "Free some space, then retry"
-        return PREDICTION_ADVICE if isinstance(self._job, PredictJob) else MEMORY_ADVICE
+        of_finished = isinstance(self._job, PredictJob | OnnxJob)
+        return PREDICTION_ADVICE if of_finished else MEMORY_ADVICE
 
     async def _acknowledge(self) -> None:
         if not self._closed:

@@ -29,7 +29,7 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise DeviceMissing(f"STEMMA_DEVICE is {name!r}; use auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceMissing(f"STEMMA_DEVICE is {name!r} but this machine shows torch no GPU")
+        raise DeviceMissing(f"STEMMA_DEVICE is {name!r} but torch finds no GPU on this machine")
     return device
 
 

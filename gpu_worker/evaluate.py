@@ -33,7 +33,7 @@ def evaluate(
 
     `observe` gets each batch's draws, outputs of the network and targets.
 
-    Raises `NonFinite` if an output, the loss or a metric is no finite number: predictions would
+    Raises `NonFinite` if an output, the loss or a metric is not a finite number: predictions would
     be arbitrary, and the metrics would not show it. Weights can be finite then, as batch
     normalisation replaces its averages by the batch's own while it trains.
     """

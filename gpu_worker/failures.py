@@ -6,6 +6,7 @@ from adapters.shortage import is_disk_full as is_disk_full_by_system
 from adapters.shortage import shortage
 from gpu_worker.environment import DeviceMissing
 from gpu_worker.images import ImageUnreadable
+from gpu_worker.inference import ExportDiffers
 from gpu_worker.networks import UnknownRecipe
 from gpu_worker.predictions import CheckpointUnusable
 from gpu_worker.progress import NonFinite
@@ -16,6 +17,7 @@ _SELF_EXPLAINING = (
     CheckpointUnusable,
     DatasetUnusable,
     DeviceMissing,
+    ExportDiffers,
     ImageUnreadable,
     UnknownRecipe,
     UnsupportedTask,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -21,20 +21,32 @@ from gpu_worker.tasks import relative_boxes, task_for
 DEFAULT_THRESHOLD = 0.5
 
 
-class TakenModel:
-    """A model from a folder of weights and description. It runs on the CPU, in float32."""
+class ExportDiffers(Exception):
+    """The exported network differs from its source."""
 
-    def __init__(self, folder: Path, max_pixels: int = 10**8) -> None:
-        content = (folder / DESCRIPTION_FILE).read_bytes()
-        self.description = msgspec.json.decode(content, type=ModelDescription)
+
+class TakenModel:
+    """A model of weights and a description. It runs on the CPU, in float32."""
+
+    def __init__(
+        self, description: ModelDescription, weights: bytes, max_pixels: int = 10**8
+    ) -> None:
+        self.description = description
         self._max_pixels = max_pixels
         described = self.description.preprocessing
         self._grey_bits = described.grey_bits if described else None
         kind, concepts = self.description.kind, self.description.concepts
         self.task = task_for(kind, len(concepts))
         self.network: nn.Module = build_network(kind, self.description.options, len(concepts))
-        load_weights(self.network, (folder / WEIGHTS_FILE).read_bytes())
+        load_weights(self.network, weights)
         self.network.eval()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """The model that `stemma download` wrote to a folder."""
+        content = (folder / DESCRIPTION_FILE).read_bytes()
+        description = msgspec.json.decode(content, type=ModelDescription)
+        return cls(description, (folder / WEIGHTS_FILE).read_bytes())
 
     def read(self, data: bytes, crop: Sides | None = None) -> tuple[Tensor, Fitted]:
         """An image, or a crop of it, as the network's input, shape (1, 3, height, width).

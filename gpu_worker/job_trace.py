@@ -5,15 +5,23 @@ from contextlib import AbstractContextManager
 
 from adapters.observability import tracing
 from domain.trace_context import span_id_of, traceparent
-from domain.training.jobs import Job, PredictJob
+from domain.training.jobs import Job, purpose_of
 from domain.training.messages import (
     AnyReport,
     BatchMetrics,
     CheckpointSaved,
     EpochItems,
     EpochMetrics,
+    Purpose,
     StepAdvanced,
 )
+
+_NAMES = {
+    Purpose.TRAINING: "train",
+    Purpose.TEST: "predict",
+    Purpose.SUGGESTIONS: "predict",
+    Purpose.ONNX: "make ONNX file",
+}
 
 
 class JobTrace:
@@ -29,7 +37,7 @@ class JobTrace:
     def delivery(self, worker: str) -> AbstractContextManager[None]:
         """The span of the delivery; its parent is the span that sent the job."""
         return tracing.span(
-            "predict" if isinstance(self._job, PredictJob) else "train",
+            _NAMES[purpose_of(self._job)],
             self._job.correlation_id,
             parent=span_id_of(self._job.message_id),
             own=span_id_of(self._name),

@@ -62,7 +62,9 @@ def _build(kind: str, options: TrainingOptions, concepts: int) -> nn.Module:
         return _build_detector(key, options, concepts)
     if key not in TORCHVISION_NAMES:
         names = ", ".join((*TORCHVISION_NAMES, *TIMM_NAMES))
-        raise UnknownRecipe(f"this worker cannot build the architecture {key!r}; it knows {names}")
+        raise UnknownRecipe(
+            f"this worker does not support the architecture {key!r}; it supports {names}"
+        )
     extra: dict[str, Any] = {}
     if key in WITHOUT_AUXILIARY:
         extra = {"aux_logits": False, "init_weights": True}
@@ -195,7 +197,7 @@ def _read_weights(data: bytes) -> dict[str, Tensor]:
         return safetensors.torch.load(data)
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise UnknownRecipe("the weights to start from are no state dict")
+        raise UnknownRecipe("the weights to start from are not a state dict")
     return dict(state)
 
 

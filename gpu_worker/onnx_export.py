@@ -24,17 +24,13 @@ from domain.library.view import DETECTION
 from domain.training.preprocessing import Preprocessing
 from gpu_worker.data import normalise
 from gpu_worker.images import Fitted, ImageUnreadable
-from gpu_worker.inference import TakenModel
+from gpu_worker.inference import ExportDiffers, TakenModel
 
 TOLERANCE = 1e-4
 """The largest difference from torch: of scores, and of boxes as shares of the image."""
 
 
 _OUTPUTS = ["boxes", "labels", "scores"]
-
-
-class ExportDiffers(Exception):
-    """The exported network differs from its source."""
 
 
 class _Scores(nn.Module):
@@ -89,7 +85,8 @@ def export(
         difference = _difference(model, partial, [image for image, _ in images], inputs)
         if not difference <= TOLERANCE:
             raise ExportDiffers(
-                f"ONNX answers otherwise than torch, by {difference:.2g}; nothing was written"
+                f"the outputs of the ONNX file differ from torch's by {difference:.2g}; nothing was"
+                " written"
             )
         partial.replace(target)
     finally:
@@ -215,7 +212,7 @@ def largest_difference(pairs: Sequence[tuple[Any, Any]]) -> float:
 def main(folder: Path, target: Path, samples: list[str], *, from_bytes: bool = False) -> int:
     """Export. Prints the reason and returns 1 if this fails."""
     try:
-        model = TakenModel(folder)
+        model = TakenModel.from_folder(folder)
         contents = [_readable(model, Path(sample)) for sample in samples]
         difference = export(model, target, contents, from_bytes=from_bytes)
     except (ExportDiffers, ImageUnreadable, OSError) as error:

@@ -15,10 +15,10 @@ from gpu_worker.inference import TakenModel
 
 def main(folder: Path, images: list[str], box: str = "") -> int:
     """Write predictions to stdout. Returns 1 if an image could not be read."""
-    model = TakenModel(folder)
+    model = TakenModel.from_folder(folder)
     crop = msgspec.convert([float(side) for side in box.split(",")], Sides) if box else None
     if crop is not None and not model.description.options.crops:
-        print("stemma: the version was not trained on crops; leave --box out", file=sys.stderr)
+        print("stemma: the version was not trained on crops; omit --box", file=sys.stderr)
         return 2
     status = 0
     for image in images:

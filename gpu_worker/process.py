@@ -55,7 +55,9 @@ class Child:
             try:
                 await asyncio.to_thread(process.start)
             except (EOFError, OSError) as error:
-                raise ChildProcessError(f"no training process was forked: {error}") from error
+                raise ChildProcessError(
+                    f"the training process could not be started: {error}"
+                ) from error
             loop = asyncio.get_running_loop()
             reports = asyncio.StreamReader(limit=_LINE_BYTES)
             await loop.connect_read_pipe(

@@ -17,10 +17,10 @@ _LARGEST_CHUNK = 5_000
 
 
 class NonFinite(Exception):
-    """A loss, an output or a metric is no finite number."""
+    """A loss, an output or a metric is not a finite number."""
 
     def __init__(self, what: str, where: str) -> None:
-        super().__init__(f"the {what} stopped being a finite number {where}")
+        super().__init__(f"the {what} is no longer a finite number {where}")
 
 
 class Steps:

@@ -58,7 +58,7 @@ class Retries:
                 began = now if self._failing is None else self._failing[2]
                 self._failing = what, reason, began
                 if reason != reported:
-                    log.warning("%s failed, and is tried again: %s", what, reason)
+                    log.warning("%s failed and is retried: %s", what, reason)
                     reported = reason
                 if now - since > LIMIT_SECONDS:
                     raise RetriesExhausted(
@@ -79,4 +79,4 @@ class Retries:
         if failing is None or self.seconds() < VISIBLE_SECONDS:
             return ""
         what, reason, _ = failing
-        return f"{what} has failed for {self.seconds():.0f} s and is tried again: {reason}"
+        return f"{what} has failed for {self.seconds():.0f} s and is retried: {reason}"

@@ -1,4 +1,4 @@
-"""Work that ends when the worker is told to stop."""
+"""Work that ends when the worker is stopped."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from domain.dataset.image import TRAIN
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
-from domain.training.jobs import Job
-from domain.training.messages import ManifestLine
+from domain.training.jobs import PredictJob
+from domain.training.messages import ManifestLine, TrainJob
 
 Boxes = Sequence[tuple[Tensor, Tensor]]
 """For each image its boxes, (n, 4) corners in pixels, and their places among all it has."""
@@ -96,7 +96,7 @@ class BoxesOfImages:
         return torch.cat((first, boxes[:, 2:].maximum(first + _LEAST_SIDE)), 1)
 
 
-def targets_of(job: Job, lines: Sequence[ManifestLine]) -> Targets:
+def targets_of(job: TrainJob | PredictJob, lines: Sequence[ManifestLine]) -> Targets:
     """Raises `DatasetUnusable` for a line that does not fit the job's kind."""
     outputs = {concept.concept_id: number for number, concept in enumerate(job.concepts)}
     labels = []
@@ -119,7 +119,7 @@ def targets_of(job: Job, lines: Sequence[ManifestLine]) -> Targets:
     return BoxesOfImages(labels, [np.array(line.boxes, np.float64) for line in lines])
 
 
-def unknown_targets(job: Job, lines: Sequence[ManifestLine]) -> Targets:
+def unknown_targets(job: TrainJob | PredictJob, lines: Sequence[ManifestLine]) -> Targets:
     """Targets of images of which nobody knows what they hold."""
     labels: list[list[int]] = [[] for _ in lines]
     if job.kind == DETECTION:

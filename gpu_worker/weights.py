@@ -31,7 +31,7 @@ def fetch(key: str, folder: Path) -> list[Path]:
     """
     architecture = ARCHITECTURES.get(key)
     if architecture is None:
-        raise NotFetched(f"there is no architecture {key!r}; there are {', '.join(ARCHITECTURES)}")
+        raise NotFetched(f"architecture {key!r} not found; there are {', '.join(ARCHITECTURES)}")
     if not architecture.weights:
         raise NotFetched(f"{architecture.label} has no pretrained weights")
     try:
@@ -84,14 +84,14 @@ def _from_timm(key: str, target: Path) -> None:
         with got.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != expected:
-            raise RuntimeError(f"the file's sha256 is {digest}, and should be {expected}")
+            raise RuntimeError(f"the file's sha256 is {digest}; it should be {expected}")
         got.rename(target)
 
 
 def main(key: str, folder: str) -> int:
     try:
         for path in fetch(key, Path(folder)):
-            print(f"{path} is there, {path.stat().st_size:,} bytes")
+            print(f"{path} exists, {path.stat().st_size:,} bytes")
     except NotFetched as problem:
         print(f"stemma: {problem}", file=sys.stderr)
         return 1

@@ -44,7 +44,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     retries = Retries()
     retrying = Gauge(
         "stemma_worker_retry_seconds",
-        "For how long the same thing, as publishing a report, has failed and is tried again",
+        "Seconds for which the same step, such as publishing a report, has failed and been retried",
         registry=registry,
     )
     retrying.set_function(retries.seconds)
@@ -112,7 +112,7 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
         except (NatsError, OSError) as error:
             reason = str(error) or type(error).__name__
             if reason != reported:
-                log.warning("jobs cannot be fetched, and it is tried again: %s", reason)
+                log.warning("jobs cannot be fetched; retrying: %s", reason)
             reported = reason
             await asyncio.sleep(_PAUSE_SECONDS)
 

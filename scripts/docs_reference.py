@@ -1,7 +1,9 @@
-"""What `make docs` adds to the guides: pages of all events and of all operations of the API.
+"""What `make docs` adds to the guides: pages of all events, of all operations of the API, and of
+the Python package.
 
-MkDocs calls it (`hooks` in mkdocs.yml). Both pages follow from the committed contracts. It also
-ranks decisions below guides in the site's search.
+MkDocs calls it (`hooks` in mkdocs.yml). The first two follow from the committed contracts, the last
+from the package's docstrings, by mkdocstrings. It also ranks decisions below guides in the site's
+search.
 """
 
 import json
@@ -20,15 +22,34 @@ from api.operations.reference import Field, by_tag, first_paragraph, kind_of
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "adapters" / "subscriptions" / "contract" / "schemas"
 OPENAPI = ROOT / "docs" / "openapi.json"
+IFRAME_WORKER = ROOT / "api/static/npm/node_modules/iframe-worker/shim/index.js"
+"""Lets the site's search run where the browser starts no worker: in pages opened as files."""
 DECISIONS_BOOST = 0.2  # of their score in the search; 1 is that of other pages
 LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
+
+PYTHON = {
+    "Client": ("client", "asynchronous"),
+    "Projects and images": ("projects", "images", "imports", "datasets"),
+    "Views and models": ("views", "form", "models", "suggestions"),
+    "Versions": ("versions", "metrics", "prediction", "experiments"),
+    "Evaluation": ("evaluations", "comparisons", "flip_book", "suspects"),
+    "Audit and events": ("audit", "proofs", "received", "order", "over_nats"),
+    "Administration": ("access", "trainers", "webhooks"),
+    "Tables and errors": ("tables", "errors"),
+}
+"""The modules of the Python package, by what they are about."""
 
 Json = dict[str, Any]
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    for name, content in (("events", events_page()), ("api", api_page())):
+    pages = {"events": events_page(), "api": api_page(), "python": python_page()}
+    for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
+    # Where set-up could not fetch it, the search needs a web server.
+    shim = IFRAME_WORKER.read_text(encoding="utf-8") if IFRAME_WORKER.exists() else ""
+    place = config.extra["polyfills"][0]
+    files.append(File.generated(config, place, content=shim))
     return files
 
 
@@ -98,6 +119,22 @@ def api_page() -> str:
             lines += [f"`{operation.method} {operation.path}`", "", operation.description, ""]
             lines += _table("query parameter", operation.parameters)
             lines += _table("field of the body", operation.body)
+    return "\n".join(lines) + "\n"
+
+
+def python_page() -> str:
+    """The classes of the Python package that people use, by module."""
+    lines = [
+        "# Python package",
+        "",
+        "What [the guide](../python.md) shows, with every method. `operations` has a function for"
+        " each operation of the [HTTP API](api.md), `answers` and `events` a type for each answer"
+        " and [event](events.md).",
+    ]
+    for heading, modules in PYTHON.items():
+        lines += ["", f"## {heading}"]
+        for module in modules:
+            lines += ["", f"::: stemma_client.{module}"]
     return "\n".join(lines) + "\n"
 
 

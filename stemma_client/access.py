@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """The accounts, and what they may do. Needs an administrator."""
+    """The accounts and their rights. Needs an administrator."""
 
     def __init__(self, client: Stemma) -> None:
         self._client = client
 
     def list(self) -> Rows[answers.AccountView]:
-        """All accounts with their roles."""
+        """List all accounts with their roles."""
         pages = self._client.pages(operations.list_accounts(limit=500))
         return Rows(one for page in pages for one in page.items)
 
     def open(self, name: str, *, email: str | None = None, kind: str = "person") -> str:
-        """Open an account; its id."""
+        """Open an account and return its id."""
         body = answers.NewAccount(name=name, email=email, kind=kind)
         return self._client.send(operations.open_account(body)).id
 
     def grant(self, account_id: str, role: str, *, project_id: str | None = None) -> None:
-        """Give a role, in a project or in all."""
+        """Grant a role, in a project or in all."""
         body = answers.NewRole(role=role, project_id=project_id)
         self._client.send(operations.grant_role(account_id, body))
 
     def withdraw(self, account_id: str, role: str, *, project_id: str | None = None) -> None:
-        """Take a role back."""
+        """Withdraw a role."""
         self._client.send(operations.withdraw_role(account_id, role, project_id=project_id))
 
     def close(self, account_id: str) -> None:
@@ -43,7 +43,7 @@ class Members:
         self._client.send(operations.close_account(account_id))
 
     def erase(self, account_id: str, reason: str) -> None:
-        """Delete the person's name and address for good."""
+        """Delete the person's name and address permanently."""
         body = answers.NewAccountErasure(reason=reason)
         self._client.send(operations.erase_account(account_id, body))
 
@@ -69,8 +69,8 @@ class Keys:
         roles: Sequence[str] | None = None,
         key: str | None = None,
     ) -> answers.IssuedKey:
-        """Issue a key, limited to projects and roles if they are given. It is shown once: the
-        answer to a repeated Idempotency-Key, `key`, does not have it."""
+        """Issue a key, limited to projects and roles if given. It is shown once: the answer to a
+        repeated Idempotency-Key does not contain it."""
         body = answers.NewKey(
             label=label,
             account_id=account_id,
@@ -81,7 +81,7 @@ class Keys:
         return self._client.send(operations.issue_key(body), key=key)
 
     def rotate(self, key_id: str, *, overlap_seconds: float = 0) -> answers.IssuedKey:
-        """Issue a key in the place of another, which stays valid for some seconds."""
+        """Issue a new secret of a key; the previous one stays valid for some seconds."""
         body = answers.Rotation(overlap_seconds=overlap_seconds)
         return self._client.send(operations.rotate_key(key_id, body))
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from stemma_client._generated import answers, operations
 from stemma_client.errors import StemmaError, WaitTimeout
-from stemma_client.metrics import Metrics, requests_for
+from stemma_client.metrics import Metrics, metrics_in, requests_for
 from stemma_client.over_http import order_after, page_after, received_in
 from stemma_client.received import Received
 from stemma_client.requests import Request
@@ -74,11 +74,9 @@ class AsyncStemma:
                 raise WaitTimeout(f"after {timeout:g} s {row.name!r} has not ended, and goes on")
 
     async def metrics(self, version_ids: Sequence[str], *names: str) -> Metrics:
-        """All values of the metrics of versions, none left out."""
-        series = []
-        for request in requests_for(version_ids, names):
-            series += (await self.send(request)).items
-        return Metrics(series, {})
+        """All values of the metrics of versions."""
+        answers = [await self.send(each) for each in requests_for(version_ids, names)]
+        return metrics_in(answers, {})
 
     async def events(
         self, *, after: int = 0, names: Sequence[str] = (), subjects: Sequence[str] = ()

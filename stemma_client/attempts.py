@@ -60,7 +60,7 @@ class Attempts:
         else:
             error = Unreachable(
                 f"{self._request.method} {outcome.request.url}: no answer"
-                f" ({str(outcome) or type(outcome).__name__}); is the server running?"
+                f" ({str(outcome) or type(outcome).__name__}); check that the server is running"
             )
             # Where nothing was sent, nothing can have happened.
             never_sent = isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout))
@@ -101,13 +101,20 @@ def problem_in(response: httpx.Response) -> ApiError | NotStemma:
     )
 
 
+def check_sender(response: httpx.Response) -> None:
+    """Raise `NotStemma` for a file that a proxy or another program answers with: each answer of
+    Stemma's names the API's version."""
+    if VERSION not in response.headers:
+        raise not_stemma(response)
+
+
 def not_stemma(response: httpx.Response) -> NotStemma:
     """The error about an answer that is not of Stemma's."""
     media_type = response.headers.get("Content-Type") or "no media type"
     return NotStemma(
         f"{response.request.method} {response.request.url}: {response.status_code} with"
-        f" {media_type}, which is no answer of Stemma's: is the address right, and is a proxy in"
-        " between?"
+        f" {media_type}, which is not an answer of Stemma: check the address, and proxies in"
+        " between"
     )
 
 
@@ -116,6 +123,8 @@ def headers_of(
 ) -> dict[str, str]:
     """The headers of a request. A command without a key gets a random one."""
     headers = {CORRELATION: correlation_id}
+    if request.media_types is not None:
+        headers["Accept"] = request.media_types
     if request.is_command:
         headers["Idempotency-Key"] = key or str(uuid.uuid4())
     if if_match is not None:
@@ -138,6 +147,7 @@ def content_of(request: Request[Any]) -> dict[str, Any]:
 def decode(request: Request[T], response: httpx.Response) -> T:
     """The answer in a response. Raises `NotStemma`."""
     if request.answer is bytes:
+        check_sender(response)
         return response.content  # type: ignore[return-value]
     if not response.headers.get("Content-Type", "").startswith("application/json"):
         raise not_stemma(response)
@@ -146,8 +156,8 @@ def decode(request: Request[T], response: httpx.Response) -> T:
     except msgspec.DecodeError as error:
         raise NotStemma(
             f"{request.method} {response.request.url}: the answer cannot be read ({error}); the"
-            f" server's API version is {response.headers.get(VERSION, 'not known')}, this package's"
-            f" {API_VERSION}: take the package that the server offers"
+            f" server's API version is {response.headers.get(VERSION, 'not known')}, this"
+            f" package's {API_VERSION}: install the package that the server offers"
         ) from error
     return answer
 
@@ -165,6 +175,6 @@ class VersionNotice:
             self._warned = True
             warnings.warn(
                 f"the server has version {version} of the API, and this package was made for"
-                f" {API_VERSION}: take the package that the server offers at /client",
+                f" {API_VERSION}: install the package that the server offers at /client",
                 stacklevel=2,
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemma_client._generated import answers, operations
+from stemma_client.errors import WaitTimeout
 from stemma_client.merkle import check_consistency, checkpoint_in
 from stemma_client.proofs import text_of
 from stemma_client.tables import Rows
@@ -14,9 +16,11 @@ from stemma_client.tables import Rows
 if TYPE_CHECKING:
     from stemma_client.client import Stemma
 
+LOOK_AGAIN_SECONDS = 0.5
+
 
 class Audit:
-    """What an auditor reads, keeps and compares."""
+    """The audit trail, refusals and checkpoints."""
 
     def __init__(self, client: Stemma) -> None:
         self._client = client
@@ -30,7 +34,7 @@ class Audit:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Rows[answers.Line]:
-        """All that happened, oldest first, restricted by what is given."""
+        """All events, oldest first, restricted by the filters."""
         request = operations.list_trail(
             actor=actor,
             event=event,
@@ -47,9 +51,23 @@ class Audit:
         pages = self._client.pages(operations.list_refusals(limit=500))
         return Rows(one for page in pages for one in page.items)
 
-    def checkpoint(self) -> answers.CheckpointView:
-        """The newest signed checkpoint; keep its `note` where the operator cannot write."""
-        return self._client.send(operations.get_latest_checkpoint())
+    def checkpoint(self, *, at_least: int = 0, timeout: float = 60.0) -> answers.CheckpointView:
+        """The newest signed checkpoint; keep its `note` where the operator cannot write.
+
+        It proves what is in the log up to its `size`. With `at_least`, a position, it is waited for
+        one that reaches so far. Raises `WaitTimeout` after so many seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            newest = self._client.send(operations.get_latest_checkpoint())
+            if newest.size >= at_least:
+                return newest
+            if time.monotonic() > deadline:
+                raise WaitTimeout(
+                    f"after {timeout:g} s the log is signed up to {newest.size:,}, and not up to"
+                    f" {at_least:,}: is the signer running?"
+                )
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     def checkpoints(self) -> Rows[answers.CheckpointView]:
         """All signed checkpoints, newest first."""
@@ -57,7 +75,7 @@ class Audit:
         return Rows(one for page in pages for one in page.items)
 
     def check(self, kept: str | Path) -> answers.CheckpointView:
-        """Check that the log begins with the one that you kept a checkpoint of; its newest
+        """Check that the log extends the one of a checkpoint that you kept; return its newest
         checkpoint. Raises `NotProven`."""
         old, new = checkpoint_in(text_of(kept)), self.checkpoint()
         request = operations.prove_consistency(from_=old.size, to=max(new.size, old.size))

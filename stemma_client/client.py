@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -15,7 +16,7 @@ from stemma_client.audit import Audit
 from stemma_client.errors import NotFound, StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.imports import Import
-from stemma_client.metrics import Metrics, requests_for
+from stemma_client.metrics import Metrics, metrics_in, requests_for
 from stemma_client.models import Model
 from stemma_client.over_http import follow
 from stemma_client.projects import Project, Projects
@@ -37,8 +38,9 @@ class Stemma:
     """A client of a server.
 
     The server and the key are the arguments, else STEMMA_API_URL and STEMMA_API_KEY, else those of
-    a `stemma up` whose data folder is near by. A request that fails for a moment is sent again for
-    `patience` seconds; a command then has one effect. All that it causes has one correlation id.
+    a `stemma up` whose data folder is this folder's or a parent's. A request that fails temporarily
+    is retried for `patience` seconds; a command still has one effect. All requests have one
+    correlation id.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Stemma:
 
     @property
     def correlation_id(self) -> str:
-        """The id of all that this client causes."""
+        """The correlation id of all requests of this client."""
         return self.transport.session.correlation_id
 
     @property
@@ -143,25 +145,33 @@ class Stemma:
             yield ended
 
     def metrics(self, runs: Sequence[Version], *names: str) -> Metrics:
-        """All values of the metrics of versions, none left out; all metrics, or those named."""
+        """All values of the metrics of versions: of all metrics, or of those named."""
         names_of = {run.id: run.name for run in runs}
-        requests = requests_for(list(names_of), names)
-        return Metrics([one for each in requests for one in self.send(each).items], names_of)
+        return metrics_in(
+            (self.transport.send(each) for each in requests_for(list(names_of), names)), names_of
+        )
 
     def at(self, moment: str | int | datetime) -> Stemma:
         """This client in the past, read only: at a time, or at a position of the log."""
         if isinstance(moment, datetime):
             if moment.tzinfo is None:
-                raise StemmaError(f"{moment} has no time zone: say which, as in datetime.now(UTC)")
+                raise StemmaError(f"{moment} has no time zone: add one, as in datetime.now(UTC)")
             moment = moment.isoformat()
         return Stemma._of(self.transport.at(str(moment)))
 
     def history(self) -> Rows[answers.Line]:
-        """All that this client has caused, whoever carried it out. Needs the right to audit."""
+        """All events that this client has caused, whichever service recorded them. Needs the right
+        to audit."""
         try:
             caused = self.send(operations.get_correlation(self.correlation_id, limit=1000))
         except NotFound:
             return Rows([])
+        if caused.shown < caused.events:
+            warnings.warn(
+                f"these are the first {caused.shown:,} of {caused.events:,} events; `audit.trail`"
+                " lists all",
+                stacklevel=2,
+            )
         return Rows(node.line for node in caused.nodes if node.line is not None)
 
     def events(
@@ -169,8 +179,8 @@ class Stemma:
     ) -> Iterator[Received]:
         """All events after a position, each once and in order, also those to come.
 
-        `names` are names of events, or all of a kind, such as `version.*`. It goes on after lost
-        connections for as long as the client is patient. Raises `Gap`.
+        `names` are names of events, or all of a kind, such as `version.*`. It continues after lost
+        connections while the patience of the client lasts. Raises `Gap`.
         """
         return follow(self.transport, after, names, subjects)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.pictures import gallery_of
 from stemma_client.tables import Rows
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Comparison:
-    """What differs between two versions; `view` is all that the server says."""
+    """The differences between two versions; `view` is the server's full answer."""
 
     def __init__(self, client: Stemma, view: answers.ComparisonView) -> None:
         self._client = client
@@ -46,7 +47,7 @@ class Comparison:
         return Rows(one for page in self._client.pages(request) for one in page.changed)
 
     def corrected(self) -> Rows[answers.CorrectedImage]:
-        """How images moved whose labels were corrected in between."""
+        """How the results changed on images whose labels were corrected in between."""
         first, second = self.view.first.version_id, self.view.second.version_id
         request = operations.list_corrected_images(first, second, limit=500)
         return Rows(one for page in self._client.pages(request) for one in page.items)
@@ -75,3 +76,5 @@ class Comparison:
     def _parts(self) -> Iterator[str]:
         yield self.options._repr_html_()
         yield self.concepts._repr_html_()
+        changed = self.view.changed
+        yield gallery_of(self._client, ((one.change, one.image_id) for one in changed))

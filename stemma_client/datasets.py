@@ -19,7 +19,7 @@ class Dataset:
         self._id = project_id
 
     def summary(self) -> answers.DatasetView:
-        """How many images are in each split, and annotated in each view."""
+        """The number of images in each split, and annotated in each view."""
         return self._client.send(operations.get_dataset(self._id))
 
     def snapshots(self) -> Rows[answers.SnapshotRow]:
@@ -58,7 +58,7 @@ class Dataset:
         return self._client.send(operations.set_group_key(self._id, body))
 
     def remove_group_key(self) -> answers.GroupKeyResult:
-        """Let images be drawn one by one again."""
+        """Remove the group key: images are drawn one by one again."""
         return self._client.send(operations.remove_group_key(self._id))
 
     def near_duplicates(self, distance: int = 6) -> Rows[answers.NearPair]:

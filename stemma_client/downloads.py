@@ -25,7 +25,9 @@ def download(
     """Write an answer's body to a file, which is there only once it is whole.
 
     With a sha256 `digest`, what an earlier call left is completed, and the whole is compared: a
-    file that is there and has the digest is not fetched again. Raises `DigestMismatch`.
+    file that is there and has the digest is not fetched again. Without one, a download that is cut
+    goes on only within this call, if the server tells by its `ETag` that it is the same file.
+    Raises `DigestMismatch`.
     """
     if digest is not None and target.exists() and sha256_of(target) == digest:
         return target
@@ -34,18 +36,19 @@ def download(
     if digest is None:
         partial.unlink(missing_ok=True)
     deadline, pause = time.monotonic() + transport.session.patience, FIRST_PAUSE
+    fetch = _Fetch(transport, request, partial, digest)
     while True:
         before = _size(partial)
         try:
-            _fetch(transport, request, partial, digest)
+            fetch.attempt()
             break
         except httpx.TransportError as error:
             if _size(partial) > before:  # it advances
                 deadline, pause = time.monotonic() + transport.session.patience, FIRST_PAUSE
             if time.monotonic() + pause > deadline or not transport.session.is_running():
                 raise Unreachable(
-                    f"{target.name} came to {_size(partial):,} bytes, then no more ({error}); call"
-                    " it again to go on"
+                    f"{target.name} was interrupted after {_size(partial):,} bytes ({error});"
+                    " call it again to continue"
                 ) from error
         except ApiError as error:
             if error.status not in PASSING or time.monotonic() + pause > deadline:
@@ -55,26 +58,35 @@ def download(
     if digest is not None and (found := sha256_of(partial)) != digest:
         partial.unlink()
         raise DigestMismatch(
-            f"{target.name} has sha256 {found}, and the log names {digest}: call it again; if it"
-            " stays so, tell your operator that the stored file is damaged"
+            f"{target.name} has sha256 {found}, and the log names {digest}: try again; if this"
+            " persists, tell your operator that the stored file is damaged"
         )
     partial.replace(target)
     return target
 
 
-def _fetch(
-    transport: Transport, request: Request[bytes], partial: Path, digest: str | None
-) -> None:
-    start = _size(partial) if digest is not None else 0
-    headers = {"Accept-Encoding": "identity"}  # a range is of the file as it is stored
-    if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": f'"{digest}"'}
-    with (
-        transport.stream(request, headers) as response,
-        partial.open("ab" if response.status_code == 206 else "wb") as file,
-    ):
-        for piece in response.iter_bytes():
-            file.write(piece)
+class _Fetch:
+    """Attempts at a download; `tag` is the `ETag` of the file that the pieces so far are of."""
+
+    def __init__(
+        self, transport: Transport, request: Request[bytes], partial: Path, tag: str | None
+    ) -> None:
+        self._transport, self._request, self._partial = transport, request, partial
+        self._tag, self._is_known = tag, tag is not None
+
+    def attempt(self) -> None:
+        """Fetch what is missing. Raises `httpx.TransportError` and `ApiError`."""
+        start = _size(self._partial) if self._tag is not None else 0
+        headers = {"Accept-Encoding": "identity"}  # a range is of the file as it is stored
+        if start:
+            headers |= {"Range": f"bytes={start}-", "If-Range": f'"{self._tag}"'}
+        with self._transport.stream(self._request, headers) as response:
+            mode = "ab" if response.status_code == 206 else "wb"
+            if not self._is_known:
+                self._tag = response.headers.get("ETag", "").strip('"') or None
+            with self._partial.open(mode) as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
 
 
 def _size(path: Path) -> int:

@@ -29,7 +29,7 @@ class Entity:
         return f"{self.kind}-{self.id}"
 
     def history(self) -> Rows[answers.Line]:
-        """All that happened to it, oldest first: who, when, what and why.
+        """All its events, oldest first: who, when, what and why.
 
         Needs the right to audit.
         """
@@ -63,5 +63,5 @@ class Entity:
 
 
 def ensuring(*what: str) -> str:
-    """The key of a command that makes what is not there: of the same thing, the same."""
+    """The idempotency key of a command that creates an entity: the same for the same entity."""
     return f"ensure:{uuid.uuid5(uuid.NAMESPACE_URL, '/'.join(what))}"

@@ -22,12 +22,12 @@ class StemmaError(Exception):
 
 
 class Unreachable(StemmaError):
-    """The server did not answer for as long as the client is patient. A command may have been
-    carried out: sent again with its key, it has the same outcome."""
+    """The server did not answer within the patience of the client. A command may have been carried
+    out: sent again with its key, it has the same outcome."""
 
 
 class NotStemma(StemmaError):
-    """What answered is no Stemma: another program, a proxy's page, or a sign-in page."""
+    """The answer is not from Stemma, but from another program, a proxy or a sign-in page."""
 
 
 class ApiError(StemmaError):
@@ -80,19 +80,19 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """There is no such thing, or none that the account may know of."""
+    """It does not exist, or the account may not see it."""
 
 
 class Conflict(ApiError):
-    """The present state forbids it."""
+    """The current state forbids it."""
 
 
 class Gone(ApiError):
-    """It was erased for good."""
+    """It was permanently erased."""
 
 
 class Stale(ApiError):
-    """It has changed since it was read: read it again, and decide on what is there now."""
+    """It has changed since it was read: read it again, and decide on the current state."""
 
 
 class Invalid(ApiError):
@@ -100,7 +100,7 @@ class Invalid(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Too many requests for as long as the client is patient."""
+    """Too many requests, until the patience of the client ended."""
 
 
 BY_STATUS: dict[int, type[ApiError]] = {
@@ -120,7 +120,7 @@ class ReadOnly(StemmaError):
 
 
 class WaitTimeout(StemmaError, TimeoutError):
-    """What was waited for has not ended in time. It goes on; wait again, or stop it."""
+    """The wait timed out. What it waited for continues; wait again, or stop it."""
 
 
 class TrainingFailed(StemmaError):
@@ -142,16 +142,24 @@ class ImportFailed(StemmaError):
 
 
 class Refused(StemmaError):
-    """A follower over NATS is let in neither there nor, for large events, by the API; `status` is
-    that of HTTP, if any."""
+    """NATS, or the API for large events, refused access to the events; `status` is that of HTTP, if
+    any."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
 
 
+class ImageUnreadable(StemmaError):
+    """A file is no image that can be read; the message names it and says why."""
+
+
+class OnnxFailed(StemmaError):
+    """A worker could not make a version's ONNX file; the message says why."""
+
+
 class DigestMismatch(StemmaError):
-    """A file is not the one that the log names: it was altered on its way or where it lies."""
+    """A file differs from its digest in the log: it was altered in transit or in storage."""
 
 
 class NotProven(StemmaError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Literal
 
+from stemma_client import notebook
 from stemma_client._generated import answers, operations
+from stemma_client.errors import ApiError
 from stemma_client.tables import Rows, Table
 
 if TYPE_CHECKING:
@@ -67,6 +70,15 @@ class Evaluation:
     def set_thresholds(self, thresholds: dict[str, float]) -> None:
         """Record the thresholds above which concepts, named by their ids, are predicted."""
         self._client.send(operations.set_thresholds(self._id, thresholds))
+
+    def __repr__(self) -> str:
+        return f"Evaluation(of version {self._id!r})"
+
+    def _repr_html_(self) -> str:
+        try:
+            return notebook.gallery(self.pictures(5)) + self.concepts()._repr_html_()
+        except ApiError as error:  # it is not there yet, or was erased
+            return f"<p>{html.escape(error.detail)}</p>"
 
     def pictures(self, count: int) -> list[tuple[str, bytes]]:
         """Captions and pictures of the first images, wrong ones if there are any."""

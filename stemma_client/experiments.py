@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stemma_client import notebook
 from stemma_client._generated import answers, operations
 from stemma_client.entities import Entity
 from stemma_client.tables import Rows
@@ -25,7 +26,7 @@ class Experiment(Entity):
 
     @property
     def status(self) -> str:
-        """Its state, as the server says it."""
+        """Its state on the server."""
         return self.row.state
 
     @property
@@ -64,10 +65,25 @@ class Experiment(Entity):
         return Rows(self.client.send(operations.get_experiment_curves(self.id)).curves)
 
     def stop(self) -> Experiment:
-        """Propose no more trials; those that run end."""
+        """Propose no more trials; running ones end after their epoch."""
         self.client.send(operations.stop_experiment(self.id))
         self.look()
         return self
+
+    def _picture(self) -> str:
+        losses = "validation_loss"  # the other metric is the objective, or as good as it
+        shown = [one for one in self.curves() if one.metric != losses][-len(notebook.COLOURS) :]
+        return notebook.curves(
+            [
+                answers.SeriesOfVersion(
+                    version_id=one.version_id,
+                    metric=f"trial {one.number}, {one.metric}",
+                    iterations=list(range(1, len(one.values) + 1)),
+                    values=one.values,
+                )
+                for one in shown
+            ]
+        )
 
     def _facts(self) -> dict[str, Any]:
         counts = self.row.counts

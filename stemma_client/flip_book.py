@@ -28,7 +28,7 @@ class FlipBook:
         return Rows(one for page in pages for one in page.items)
 
     def items(self, epoch: int) -> Rows[answers.ItemView]:
-        """All items with their measures up to an epoch, those learnt worst first."""
+        """All items with their measures up to an epoch, the least well learned first."""
         request = operations.list_flip_book_items(self._id, epoch, limit=500)
         return Rows(one for page in self._client.pages(request) for one in page.items)
 

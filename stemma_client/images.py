@@ -41,8 +41,7 @@ class Image(Entity):
     ) -> None:
         """Replace its annotations in a view; none is *without concept*.
 
-        It happens only if the image still has this revision, which by default is that which was
-        read. Raises `Stale`.
+        The image must still have this revision, by default the one that was read. Raises `Stale`.
         """
         body = answers.NewImageAnnotations(
             annotations=list(annotations), without_concept=not annotations
@@ -53,15 +52,15 @@ class Image(Entity):
         self.row = self.in_view(view)
 
     def review(self, view: View) -> None:
-        """Confirm its annotations in a view."""
+        """Mark its annotations in a view as reviewed."""
         self.client.send(operations.review_image(self.id, view.id))
 
     def withdraw_review(self, view: View) -> None:
-        """Take the confirmation back."""
+        """Withdraw the review."""
         self.client.send(operations.withdraw_review(self.id, view.id))
 
     def assign_split(self, split: Literal["train", "validation", "test"]) -> None:
-        """Put it into a split."""
+        """Assign it to a split."""
         self.client.send(operations.assign_split(self.id, answers.ImageSplit(split=split)))
 
     def remove(self) -> None:
@@ -69,7 +68,7 @@ class Image(Entity):
         self.client.send(operations.remove_image(self.id))
 
     def erase(self, reason: str, *, everywhere: bool = False) -> None:
-        """Delete its content for good, with `everywhere` in all projects."""
+        """Delete its content permanently; with `everywhere` in all projects."""
         body = answers.NewErasure(reason=reason, everywhere=everywhere)
         self.client.send(operations.erase_image(self.id, body))
 
@@ -82,11 +81,11 @@ class Image(Entity):
         return self.client.send(operations.get_image_content(self.id))
 
     def thumbnail(self, size: Size = 256) -> bytes:
-        """It made small, as WebP."""
+        """A thumbnail, as WebP."""
         return self.client.send(operations.get_thumbnail(self.id, size=size))
 
     def download(self, target: str | Path) -> Path:
-        """Write the file as it was uploaded, compared with its digest."""
+        """Write the file as it was uploaded, and check its digest."""
         request = operations.get_image_content(self.id)
         return download(self.client.transport, request, Path(target), digest=self.row.blob)
 

@@ -29,12 +29,12 @@ class Import(Entity):
 
     @property
     def row(self) -> answers.ImportRow:
-        """All that the server says of it."""
+        """The server's full answer."""
         return self._view.item
 
     @property
     def source(self) -> str:
-        """What is imported."""
+        """The name of the source."""
         return self.row.source
 
     @property
@@ -44,18 +44,19 @@ class Import(Entity):
 
     @property
     def ended(self) -> bool:
-        """Whether it runs no more."""
+        """Whether it has ended."""
         return self.status != REQUESTED
 
     @property
     def progress(self) -> float:
-        """The share of its present phase that is done."""
+        """The completed share of its current phase."""
         at = self._view.progress
         return at.done / at.total if at is not None and at.total else 0.0
 
     @property
     def counts(self) -> answers.ImportCounts:
-        """How much was read and changed, 0 until it has ended; of a dry run, would have been."""
+        """The counts of what was read and changed, 0 until it has ended; for a dry run, what would
+        be."""
         return self.row.counts or answers.ImportCounts()
 
     def look(self, seconds: float = 0) -> None:

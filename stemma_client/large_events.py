@@ -22,7 +22,7 @@ def api_client(url: str | None, key: str | None) -> httpx.AsyncClient:
 
 
 async def with_data(event: Received, client: httpx.AsyncClient) -> Received:
-    """An event that is larger than a message, with the data that its `dataref` refers to.
+    """Fetch the data of an event that is larger than a message, from its `dataref`.
 
     It retries while the server cannot be reached. Raises `Refused`.
     """

@@ -24,7 +24,7 @@ class KeptCheckpoint(NamedTuple):
 def checkpoint_in(text: str) -> KeptCheckpoint:
     """The checkpoint over the most events in a text of signed notes (C2SP tlog-checkpoint).
 
-    Its signature is not looked at: it is yours, and what you kept is what you trust.
+    Its signature is not checked: you trust what you kept.
     """
     lines = [line for line in text.splitlines() if line and not line.startswith(DASH)]
     notes = zip(lines[::3], lines[1::3], lines[2::3])  # noqa: B905 (3.10)
@@ -35,10 +35,10 @@ def checkpoint_in(text: str) -> KeptCheckpoint:
         ]
     except (ValueError, binascii.Error) as error:
         raise NotProven(
-            "what you kept is no checkpoint of a log: three lines, an empty one and signatures"
+            "the text is not a checkpoint of a log: three lines, an empty one and signatures"
         ) from error
     if not found or any(len(one.root) != hashlib.sha256().digest_size for one in found):
-        raise NotProven("what you kept has no checkpoint: its lines are origin, size and root")
+        raise NotProven("the text has no checkpoint: its lines must be origin, size and root")
     return max(found, key=lambda one: one.size)
 
 

@@ -49,7 +49,7 @@ class Model(Entity):
         return self.client.model(self.id)
 
     def archive(self) -> None:
-        """Leave it out of lists."""
+        """Archive it: it is no longer listed."""
         self.client.send(operations.archive_model(self.id))
 
     def _facts(self) -> dict[str, Any]:

@@ -35,5 +35,5 @@ def filters_of(names: Sequence[str], subjects: Sequence[str]) -> Iterator[str]:
 def _parts(pattern: re.Pattern[str], text: str, example: str) -> tuple[str, str]:
     match = pattern.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} has no subject of NATS; it is like {example}")
+        raise ValueError(f"{text!r} is not a NATS subject; it must look like {example}")
     return match[1], match[2]

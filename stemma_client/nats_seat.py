@@ -16,8 +16,8 @@ USER_INFO = "$SYS.REQ.USER.INFO"
 REQUEST_SECONDS = 2.0
 VIOLATION = "authorization violation"
 SHUT_OUT = (
-    "NATS does not let you in: there is no seed, a wrong one, or one that was removed; ask your"
-    " operator for one (`stemma nats add subscriber NAME`)"
+    "NATS refused the connection: the seed is missing, wrong or revoked; ask your operator for"
+    " one (`stemma nats add subscriber NAME`)"
 )
 SUBSCRIBER, WORKER, API = "subscriber-", "worker-", "api-"
 
@@ -68,8 +68,8 @@ class Seat:
             self._account = await self._fetch_account()
         if self._account.startswith((WORKER, API)):
             raise Refused(
-                f"this seed is that of {self._account}, which may not follow the events: take a"
-                " subscriber's (`stemma nats add subscriber NAME`)"
+                f"this seed is that of {self._account}, which may not follow the events: use that"
+                " of a subscriber (`stemma nats add subscriber NAME`)"
             )
         if not self._account.startswith(SUBSCRIBER):
             return name
@@ -77,7 +77,7 @@ class Seat:
         if name not in {None, own}:
             raise Refused(
                 f"this seed is that of the subscriber {own}, whose only consumer is {own!r}, not"
-                f" {name!r}: leave the name out, or take the other one's seed"
+                f" {name!r}: omit the name, or use the seed of the other subscriber"
             )
         return own
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 
 from stemma_client._generated.answers import SeriesOfVersion
 
 WIDTH, HEIGHT, EDGE = 420, 140, 4
 COLOURS = ("#4063d8", "#cb3c33", "#389826", "#9558b2", "#b8860b")
+SIDE = 160
+"""The longest side of a picture in a gallery."""
 MOST_POINTS = 400
 """Points that a curve is drawn with; the picture only, never the data, is thinned."""
 
@@ -39,6 +43,20 @@ def _curve(series: SeriesOfVersion, colour: str) -> str:
         f"<title>{html.escape(series.metric)}</title>"
         f"<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='1.5'/></svg>"
     )
+
+
+def files(pictures: Sequence[tuple[str, Path]]) -> str:
+    """Image files, made small, with their captions; needs Pillow."""
+    from PIL import Image
+
+    small = []
+    for caption, path in pictures:
+        with Image.open(path) as image, BytesIO() as made:
+            shown = image.convert("RGB")
+            shown.thumbnail((SIDE, SIDE))
+            shown.save(made, "WEBP")
+            small.append((caption, made.getvalue()))
+    return gallery(small)
 
 
 def gallery(pictures: Sequence[tuple[str, bytes]]) -> str:

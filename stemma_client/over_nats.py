@@ -76,7 +76,10 @@ async def follow_nats(
                     refers = api_url is not None and "dataref" in event.attributes
                     yield await with_data(event, api) if refers else event
             except (NatsError, _Lost) as error:
-                log.warning("following events restarts: %s", error or type(error).__name__)
+                log.warning(
+                    "following events was interrupted and restarts: %s",
+                    error or type(error).__name__,
+                )
             await asyncio.sleep(RETRY_SECONDS)
     finally:
         await api.aclose()

@@ -32,7 +32,7 @@ def _files(folder: Path) -> Iterator[Path]:
         elif stat.S_ISREG(mode):
             yield path
         else:
-            raise StemmaError(f"{path}: only files and folders are uploaded; take it out")
+            raise StemmaError(f"{path}: only files and folders can be uploaded; remove it")
 
 
 def _member(name: str, path: Path) -> Iterator[bytes]:
@@ -50,7 +50,7 @@ def _member(name: str, path: Path) -> Iterator[bytes]:
 
 
 def pieces_of(source: Path) -> Iterator[bytes]:
-    """The bytes that are uploaded: a folder packed, an archive or a video as it is."""
+    """The bytes to upload: a folder is packed; an archive or a video is sent unchanged."""
     if source.is_dir():
         yield from pack(source)
         return

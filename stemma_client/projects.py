@@ -11,10 +11,13 @@ from stemma_client.datasets import Dataset
 from stemma_client.downloads import download, sha256_of
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
+from stemma_client.image_table import image_table
 from stemma_client.images import Image
 from stemma_client.imports import Import
 from stemma_client.packing import pieces_of
-from stemma_client.tables import Rows
+from stemma_client.pictures import MOST, gallery_of
+from stemma_client.requests import Request
+from stemma_client.tables import Rows, Table
 from stemma_client.versions import Version
 from stemma_client.views import View, Views
 
@@ -22,7 +25,21 @@ if TYPE_CHECKING:
     from stemma_client.client import Stemma
 
 Format = Literal["coco", "voc", "yolo", "csv", "studio"]
+Read = Literal["auto", "coco", "voc", "yolo", "csv", "studio", "video", "folders"]
 Split = Literal["train", "validation", "test"]
+Status = Literal[
+    "queued",
+    "preparing",
+    "training",
+    "evaluating",
+    "saving",
+    "ready",
+    "stopped",
+    "cancelled",
+    "failed",
+]
+Sort = Literal["newest", "oldest", "best", "name", "status", "architecture", "images", "loss"]
+ImportStatus = Literal["requested", "completed", "checked", "refused", "failed"]
 
 
 class Project(Entity):
@@ -44,9 +61,13 @@ class Project(Entity):
         """Its splits, groups, snapshots and near-duplicates."""
         return Dataset(self.client, self.id)
 
-    def versions(self, *, archived: bool = False) -> Rows[Version]:
-        """All versions of all its views, newest first."""
-        request = operations.list_versions(project_id=self.id, archived=archived, limit=500)
+    def versions(
+        self, *, status: Status | None = None, sort: Sort | None = None, archived: bool = False
+    ) -> Rows[Version]:
+        """All versions of all its views, or those with a status, newest first or as `sort` says."""
+        request = operations.list_versions(
+            project_id=self.id, status=status, sort=sort, archived=archived, limit=500
+        )
         pages = self.client.pages(request)
         return Rows(Version(self.client, row) for page in pages for row in page.items)
 
@@ -58,26 +79,56 @@ class Project(Entity):
         concept: str | None = None,
         annotated: bool | None = None,
         reviewed: bool | None = None,
+        file_names: Sequence[str] = (),
     ) -> Iterator[Image]:
         """Its images, oldest first, read by the page; with a view, with their annotations in it.
 
-        An image that is added meanwhile comes at the end, and none comes twice.
+        Images added meanwhile come at the end; none comes twice. With `file_names`,
+        of which 500 at once are taken, only those with one of these names.
         """
-        request = operations.list_images(
+        request = self._listing(view, split, concept, annotated, reviewed, file_names)
+        for page in self.client.pages(request):
+            yield from (Image(self.client, row) for row in page.items)
+
+    def image_table(
+        self,
+        view: View | None = None,
+        *,
+        split: Split | None = None,
+        concept: str | None = None,
+        annotated: bool | None = None,
+        reviewed: bool | None = None,
+        file_names: Sequence[str] = (),
+    ) -> Table:
+        """The same as columns, by Arrow where pyarrow is installed: the quickest for DataFrames."""
+        request = self._listing(view, split, concept, annotated, reviewed, file_names)
+        return image_table(self.client.transport, request)
+
+    def _listing(
+        self,
+        view: View | None,
+        split: Split | None,
+        concept: str | None,
+        annotated: bool | None,
+        reviewed: bool | None,
+        file_names: Sequence[str],
+    ) -> Request[answers.ImageRowListing]:
+        if concept is not None and view is None:
+            raise StemmaError(f"the concept {concept!r} is of a view: give the view, too")
+        return operations.list_images(
             self.id,
             view_id=None if view is None else view.id,
             split=split,
             concept_id=None if view is None or concept is None else view.concept_id(concept),
             annotated=annotated,
             reviewed=reviewed,
+            file_name=list(file_names) or None,
             limit=500,
         )
-        for page in self.client.pages(request):
-            yield from (Image(self.client, row) for row in page.items)
 
     def image_of(self, file: str | Path, view: View | None = None) -> Image:
-        """The image that has the content of a file here, whatever their names; with a view, with
-        its annotations in it. Raises `NotFound`."""
+        """The image with the content of a local file, under any name; with a view, with its
+        annotations in it. Raises `NotFound`."""
         request = operations.get_image_by_digest(
             self.id, sha256_of(Path(file)), view_id=None if view is None else view.id
         )
@@ -92,7 +143,7 @@ class Project(Entity):
         source: str | Path,
         *,
         view: str | None = None,
-        format: str | None = None,  # noqa: A002
+        format: Read | None = None,  # noqa: A002
         kind: Literal["classification", "tagging", "detection"] | None = None,
         new_concepts: bool = True,
         skip_bad: bool = False,
@@ -105,12 +156,13 @@ class Project(Entity):
     ) -> Import:
         """Upload and import a folder, an archive or a video, with the annotations in it.
 
-        Nothing is taken in if anything is wrong, unless `skip_bad`. Importing again changes
-        nothing. With `dry_run` nothing is changed; the import's `problems` say what is wrong.
+        If a file or line is wrong, nothing is imported, unless `skip_bad` is set. Importing again
+        changes nothing. With `dry_run` nothing is changed; the import's `problems` list what is
+        wrong.
         """
         path = Path(source)
         if not path.exists():
-            raise StemmaError(f"{path} is not there: name a folder, an archive or a video")
+            raise StemmaError(f"{path} not found: give a folder, an archive or a video")
         request = operations.upload_import(
             self.id,
             name=path.resolve().name,
@@ -129,25 +181,25 @@ class Project(Entity):
         return Import(self.client, started.id)
 
     def import_on_server(self, source: str, *, key: str | None = None, **rules: Any) -> Import:
-        """Import from a folder of the server's; `rules` are those of `NewImport`."""
+        """Import from a folder on the server; `rules` are those of `NewImport`."""
         body = answers.NewImport(source=source, **rules)
         started = self.client.send(operations.create_import(self.id, body), key=key)
         return Import(self.client, started.id)
 
-    def imports(self) -> Rows[answers.ImportRow]:
-        """Its imports, newest first."""
-        request = operations.list_imports(self.id, limit=500)
+    def imports(self, *, status: ImportStatus | None = None) -> Rows[answers.ImportRow]:
+        """Its imports, or those with a status, newest first."""
+        request = operations.list_imports(self.id, status=status, limit=500)
         return Rows(row for page in self.client.pages(request) for row in page.items)
 
     def upload(self, files: Sequence[str | Path], *, key: str | None = None) -> list[str]:
-        """Upload image files, not annotated; their ids."""
+        """Upload image files without annotations, and return their ids."""
         body = [("files", (Path(one).name, Path(one).read_bytes())) for one in files]
         return self.client.send(operations.upload_images(self.id, body), key=key).ids
 
     def draw_validation(
         self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
     ) -> Project:
-        """Draw the images that validate: a share below 1, or a number."""
+        """Draw the validation set: a share below 1, or a number of images."""
         body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
         self.client.send(operations.draw_validation_split(self.id, body), key=key)
         return self
@@ -155,7 +207,7 @@ class Project(Entity):
     def draw_test(
         self, size: float, *, seed: int = 0, stratify_by: str | None = None, key: str | None = None
     ) -> Project:
-        """Draw the test set, which no training sees: a share below 1, or a number."""
+        """Draw the test set, which no training uses: a share below 1, or a number of images."""
         body = answers.NewSplit(size=size, seed=seed, stratify_by=stratify_by)
         self.client.send(operations.draw_test_set(self.id, body), key=key)
         return self
@@ -168,14 +220,26 @@ class Project(Entity):
         views: Sequence[View] = (),
         images: bool = False,
     ) -> Path:
-        """Write its annotations to a zip archive, with `images` the files, too."""
+        """Write its annotations to a zip archive; with `images`, also the files.
+
+        It is of one position of the log, so that a download that was cut goes on.
+        """
         request = operations.export_annotations(
             self.id,
             format=format,
             view_id=[view.id for view in views] or None,
             images=images,
         )
-        return download(self.client.transport, request, Path(target))
+        transport = self.client.transport
+        if transport.session.as_of is None:
+            head = self.client.status().head
+            transport = transport.at(str(max(head, self.client.position)))
+        return download(transport, request, Path(target))
+
+    def _picture(self) -> str:
+        request = operations.list_images(self.id, order="newest", limit=MOST)
+        rows = self.client.send(request).items
+        return gallery_of(self.client, ((row.file_name, row.image_id) for row in rows))
 
     def rename(self, name: str) -> Project:
         """Give it another name."""
@@ -199,9 +263,9 @@ class Projects:
         found = self._named(name) or [one for one in self if one.id == name]
         if len(found) != 1:
             raise KeyError(
-                f"there is no project {name!r}"
+                f"project {name!r} not found"
                 if not found
-                else f"{len(found)} projects are named {name!r}: take one by its id"
+                else f"{len(found)} projects are named {name!r}: choose one by its id"
             )
         return found[0]
 
@@ -211,14 +275,14 @@ class Projects:
         return [Project(self._client, row) for row in rows]
 
     def create(self, name: str, *, key: str | None = None) -> Project:
-        """Make a project."""
+        """Create a project."""
         request = operations.create_project(answers.NewProject(name=name))
         made = self._client.send(request, key=key)
         return Project(self._client, self._client.send(operations.get_project(made.id)).project)
 
     def ensure(self, name: str) -> Project:
-        """The project of this name; it is made if it is not there, and once even if the account
-        does so several times at the same time."""
+        """The project of this name; it is created if it does not exist, and only once, even with
+        concurrent calls of the account."""
         found = self._named(name)
         if found:
             return found[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stemma_client.client import Stemma
 
 ENTRY = "stemma-event/v1"
-LAST = "version.training_completed"
+LAST = frozenset({"version.training_completed", "version.adopted"})
 
 
 class ProvenEvent(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ def _lines(entry: str) -> list[str]:
 
 
 def _weights_in(events: list[ProvenEvent]) -> str | None:
-    ended = [event for event in events if event.name == LAST]
+    ended = [event for event in events if event.name in LAST]
     return _find(ended[-1].stored, "checkpoint") if ended else None
 
 

@@ -10,12 +10,15 @@ import msgspec
 
 T = TypeVar("T")
 
+ARROW = "application/vnd.apache.arrow.stream"
+
 
 class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A request of an operation, and the type of its answer.
 
     A command changes something, once for each Idempotency-Key. `accepts` are those of `cursor`,
-    `at_least` and `as_of` that the operation takes.
+    `at_least` and `as_of` that the operation takes. `media_types` is what the answer may be, if it
+    is not what the operation answers with by itself.
     """
 
     name: str
@@ -27,10 +30,11 @@ class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     media_type: str = "application/json"
     is_command: bool = False
     accepts: frozenset[str] = frozenset()
+    media_types: str | None = None
 
     @property
     def is_safe(self) -> bool:
-        """Whether it may be sent again, whatever became of it."""
+        """Whether it is safe to send again."""
         return self.method == "GET" or self.is_command
 
     def parameters(self, **more: Any) -> list[tuple[str, str]]:
@@ -40,6 +44,13 @@ class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
             values = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(name, _text(each)) for each in values if each is not None]
         return pairs
+
+
+def as_arrow(request: Request[Any]) -> Request[bytes]:
+    """The same request for an answer in Arrow's stream format; an older server sends JSON."""
+    values = {name: getattr(request, name) for name in request.__struct_fields__}
+    accepted = {"answer": bytes, "media_types": f"{ARROW}, application/json;q=0.1"}
+    return Request(**{**values, **accepted})
 
 
 def path_of(template: str, **values: object) -> str:

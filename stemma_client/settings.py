@@ -28,7 +28,7 @@ class _Runtime(msgspec.Struct):
 
 
 def find_server(url: str | None, key: str | None) -> Server:
-    """The server that is named, by arguments before STEMMA_API_URL and STEMMA_API_KEY before the
+    """The server from the arguments, else from STEMMA_API_URL and STEMMA_API_KEY, else from the
     data folder: STEMMA_DATA, or `.stemma` here or in a folder above. Raises `StemmaError`."""
     url = url or os.environ.get("STEMMA_API_URL")
     key = key or os.environ.get("STEMMA_API_KEY")
@@ -36,12 +36,14 @@ def find_server(url: str | None, key: str | None) -> Server:
     if url is None:
         if runtime is None:
             raise StemmaError(
-                "no server is named, and no data folder of a running one is near: pass url=, or set"
-                " STEMMA_API_URL"
+                "no server is given, and no data folder of a running server was found: pass url=,"
+                " or set STEMMA_API_URL"
             )
         url = runtime.api_url
     if not url.startswith(("http://", "https://")):
-        raise StemmaError(f"the server's address is {url!r}; it begins with http:// or https://")
+        raise StemmaError(
+            f"the server's address is {url!r}; it must begin with http:// or https://"
+        )
     if key is None and runtime is not None and runtime.api_url.rstrip("/") == url.rstrip("/"):
         key = runtime.api_key or _first_key(folder)
     if not key:

@@ -20,16 +20,16 @@ class Suggestions:
         self._id = view_id
 
     def request(self, version_id: str, *, key: str | None = None) -> None:
-        """Let a version predict all images that are not annotated."""
+        """Request suggestions of a version for all images that are not annotated."""
         body = answers.NewSuggestions(version_id=version_id)
         self._client.send(operations.request_suggestions(self._id, body), key=key)
 
     def summary(self) -> answers.SuggestionsView:
-        """The newest request, and the suggestions to look at first."""
+        """The newest request, and the first suggestions to review."""
         return self._client.send(operations.list_suggestions(self._id))
 
     def list(self, limit: int = 100) -> Rows[answers.Suggestion]:
-        """Those to look at first."""
+        """The first suggestions to review."""
         return Rows(self._client.send(operations.list_suggestions(self._id, limit=limit)).items)
 
     def of(self, image_id: str) -> answers.EvaluationSuggestionsSuggestionView:
@@ -43,11 +43,11 @@ class Suggestions:
         least_score: float | None = None,
         key: str | None = None,
     ) -> None:
-        """Take suggestions as annotations: of these images, or all of at least a score."""
+        """Accept suggestions as annotations: for these images, or all with at least a score."""
         body = answers.AcceptedSuggestions(image_ids=list(image_ids), least_score=least_score)
         self._client.send(operations.accept_suggestions(self._id, body), key=key)
 
     def reject(self, image_ids: Sequence[str], *, key: str | None = None) -> None:
-        """Decide that suggestions are wrong."""
+        """Reject suggestions."""
         body = answers.RejectedSuggestions(image_ids=list(image_ids))
         self._client.send(operations.reject_suggestions(self._id, body), key=key)

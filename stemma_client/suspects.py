@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.errors import ApiError
+from stemma_client.pictures import gallery_of
 from stemma_client.tables import Rows
 
 if TYPE_CHECKING:
@@ -22,9 +25,20 @@ class Suspects:
         self._id = version_id
 
     def list(self, state: State = "open") -> Rows[answers.SuspectView]:
-        """Those in a state, or `all`."""
+        """Suspects in a state, or `all`."""
         request = operations.list_suspects(self._id, state=state, limit=500)
         return Rows(one for page in self._client.pages(request) for one in page.items)
+
+    def __repr__(self) -> str:
+        return f"Suspects(of version {self._id!r})"
+
+    def _repr_html_(self) -> str:
+        try:
+            found = self.list()
+        except ApiError as error:
+            return f"<p>{html.escape(error.detail)}</p>"
+        captions = ((f"{one.label}: {one.measure}", one.image_id) for one in found)
+        return gallery_of(self._client, captions) + found._repr_html_()
 
     def decide(
         self,
@@ -33,11 +47,11 @@ class Suspects:
         *,
         key: str | None = None,
     ) -> None:
-        """Decide that labels are right, or that nobody can know."""
+        """Uphold labels as right, or leave them unsure."""
         body = answers.NewDecisions(decision=decision, items=list(items))
         self._client.send(operations.decide_suspects(self._id, body), key=key)
 
     def correct(self, corrections: Sequence[answers.Correction], *, key: str | None = None) -> None:
-        """Annotate images anew whose labels are wrong."""
+        """Correct the annotations of images with wrong labels."""
         body = answers.NewDecisions(decision="corrected", corrections=list(corrections))
         self._client.send(operations.decide_suspects(self._id, body), key=key)

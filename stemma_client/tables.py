@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
+from stemma_client import arrow
+
 if TYPE_CHECKING:
     import pandas
     import polars
@@ -20,34 +22,50 @@ SHOWN = 20
 
 
 class Table:
-    """Columns of equal lengths, by name."""
+    """Columns of equal lengths, by name: Python's own values, or an Arrow table."""
 
-    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
-        self.columns = dict(columns)
+    def __init__(self, columns: Mapping[str, Sequence[Any]] | pyarrow.Table) -> None:
+        self._of_python = dict(columns) if isinstance(columns, Mapping) else None
+        self._of_arrow = None if isinstance(columns, Mapping) else columns
+
+    @property
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """The values of each column."""
+        if self._of_python is None:
+            self._of_python = _lists_of(self._of_arrow)
+        return self._of_python
 
     def __len__(self) -> int:
+        if self._of_arrow is not None:
+            return len(self._of_arrow)
         return len(next(iter(self.columns.values()), ()))
 
     def to_pandas(self) -> pandas.DataFrame:
         """As a DataFrame; needs the extra `pandas`."""
         import pandas
 
+        if self._of_arrow is not None:
+            return arrow.decoded(self._of_arrow).to_pandas(maps_as_pydicts="strict")
         return pandas.DataFrame(self.columns)
 
     def to_arrow(self) -> pyarrow.Table:
         """As an Arrow table; needs the extra `arrow`."""
         import pyarrow
 
+        if self._of_arrow is not None:
+            return self._of_arrow
         return pyarrow.table({name: list(values) for name, values in self.columns.items()})
 
     def to_polars(self) -> polars.DataFrame:
         """As a DataFrame of Polars; needs the extra `polars`."""
         import polars
 
+        if self._of_arrow is not None:
+            return polars.DataFrame(arrow.decoded(self._of_arrow))
         return polars.DataFrame({name: list(values) for name, values in self.columns.items()})
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self._names())
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(_text(value))}</td>" for value in row) + "</tr>"
             for row in self._first()
@@ -57,7 +75,7 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
     def __repr__(self) -> str:
-        cells = [list(self.columns), *([_text(value) for value in row] for row in self._first())]
+        cells = [self._names(), *([_text(value) for value in row] for row in self._first())]
         widths = [min(max(map(len, column)), 40) for column in zip(*cells)]  # noqa: B905 (3.10)
         lines = [
             "  ".join(
@@ -69,8 +87,22 @@ class Table:
         more = len(self) - SHOWN
         return "\n".join([*lines, *([f"… and {more:,} more rows"] if more > 0 else [])])
 
+    def _names(self) -> list[str]:
+        if self._of_arrow is not None:
+            return list(self._of_arrow.column_names)
+        return list(self.columns)
+
     def _first(self) -> list[tuple[Any, ...]]:
-        return list(zip(*(values[:SHOWN] for values in self.columns.values())))  # noqa: B905
+        if self._of_arrow is not None:
+            shown = _lists_of(self._of_arrow.slice(0, SHOWN))
+        else:
+            shown = {name: values[:SHOWN] for name, values in self.columns.items()}
+        return list(zip(*shown.values()))  # noqa: B905 (3.10)
+
+
+def _lists_of(table: pyarrow.Table) -> dict[str, Sequence[Any]]:
+    lists: dict[str, Sequence[Any]] = table.to_pydict(maps_as_pydicts="strict")
+    return lists
 
 
 class Rows(Sequence[T], Generic[T]):
@@ -94,8 +126,11 @@ class Rows(Sequence[T], Generic[T]):
 
     @property
     def table(self) -> Table:
-        """The rows as columns; a field of an inner struct is a column `outer.inner`."""
-        flat = [dict(_flat(row)) for row in self._rows]
+        """The rows as columns; a field of an inner struct is a column `outer.inner`.
+
+        A version, a model and the like have the columns of what the server answers of them.
+        """
+        flat = [dict(_flat(getattr(row, "row", row))) for row in self._rows]
         names = dict.fromkeys(name for row in flat for name in row)
         return Table({name: [row.get(name) for row in flat] for name in names})
 

@@ -22,7 +22,7 @@ class Trainers:
         self._client = client
 
     def list(self, *, retired: bool = False) -> Rows[answers.TrainerRow]:
-        """All trainers, with `retired` those that take no more trainings, too."""
+        """All trainers; with `retired`, also those that take no more trainings."""
         return Rows(self._client.send(operations.list_trainers(retired=retired)).items)
 
     def get(self, trainer_id: str) -> answers.TrainerRow:
@@ -47,5 +47,5 @@ class Trainers:
         self._client.send(operations.set_trainer_form(trainer_id, body))
 
     def retire(self, trainer_id: str) -> None:
-        """Let it take no more trainings."""
+        """Retire it: it takes no more trainings."""
         self._client.send(operations.retire_trainer(trainer_id))

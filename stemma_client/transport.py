@@ -24,7 +24,7 @@ class Session:
     """What all requests of a client have in common.
 
     `position` is that of its newest write: queries show at least that. `as_of` is the past moment
-    that they show instead. Once the server `is_running` no more, nothing is sent again.
+    that they show instead. Once `is_running` is false, nothing is sent again.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Session:
         self.notice = VersionNotice()
 
     def at(self, moment: str) -> Session:
-        """The same in the past."""
+        """The same for a past moment."""
         return Session(
             self.server,
             correlation_id=self.correlation_id,
@@ -76,8 +76,8 @@ class Session:
         """The arguments of httpx's `request`. Raises `ReadOnly` for a command in the past."""
         if request.method != "GET" and self.as_of is not None:
             raise ReadOnly(
-                f"{request.name} would change the past: call it on the client that `at` was called"
-                " on"
+                f"{request.name} would change the past: call it on the original client, not on"
+                " the one from `at`"
             )
         more: dict[str, Any] = {"cursor": cursor}
         if "as_of" in request.accepts and self.as_of is not None:
@@ -111,7 +111,7 @@ class Transport:
         self._http = http or httpx.Client(**session.options())
 
     def at(self, moment: str) -> Transport:
-        """A transport over the same connections whose answers are of a past moment."""
+        """A transport over the same connections, with answers for a past moment."""
         return Transport(self.session.at(moment), self._http)
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Transport:
         cursor: str | None = None,
         body: Callable[[], Iterator[bytes]] | None = None,
     ) -> T:
-        """The answer to a request; `body` makes a streamed body, anew for each attempt.
+        """The answer to a request; `body` makes the streamed body of each attempt.
 
         Raises `ApiError`, `Unreachable` and `NotStemma`.
         """
@@ -160,7 +160,7 @@ class Transport:
     def stream(self, request: Request[bytes], headers: dict[str, str]) -> Iterator[httpx.Response]:
         """An answer whose body is read piece by piece, at one attempt.
 
-        Raises `httpx.TransportError`, also while it is read, and `ApiError`.
+        Raises `httpx.TransportError`, also while it is read, `ApiError` and `NotStemma`.
         """
         prepared = self.session.prepared(request, None, None, None)
         prepared["headers"] |= headers
@@ -168,6 +168,7 @@ class Transport:
             if not response.is_success:
                 response.read()
                 raise attempts.problem_in(response)
+            attempts.check_sender(response)
             yield response
 
 

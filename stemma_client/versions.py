@@ -19,6 +19,8 @@ from stemma_client.evaluations import Evaluation
 from stemma_client.flip_book import FlipBook
 from stemma_client.manifests import ManifestLine
 from stemma_client.metrics import Metrics
+from stemma_client.onnx_files import cached_onnx, write_onnx
+from stemma_client.prediction import Box, Images, OnnxModel, PredictedImages
 from stemma_client.proofs import Proof, prove_version
 from stemma_client.suspects import Suspects
 from stemma_client.tables import Rows
@@ -37,7 +39,7 @@ Split = Literal["train", "validation"]
 
 
 class Version(Entity):
-    """A version of a model: its training, and what came of it."""
+    """A version of a model: its training and its results."""
 
     kind = "version"
 
@@ -52,12 +54,12 @@ class Version(Entity):
 
     @property
     def status(self) -> str:
-        """`queued`, a step that runs, or how it ended: `ready`, `stopped`, `failed` and so on."""
+        """`queued`, the running step, or the result: `ready`, `stopped`, `failed` and so on."""
         return self.row.status
 
     @property
     def ended(self) -> bool:
-        """Whether the training runs no more."""
+        """Whether the training has ended."""
         return self.status in FINISHED | FAILED
 
     @property
@@ -81,8 +83,8 @@ class Version(Entity):
         self.row, self.name = view.version, view.version.name
 
     def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Version:
-        """Wait for the training's end. Raises `TrainingFailed`, also where it was cancelled, and
-        `WaitTimeout` after so many seconds. An interrupt leaves it running."""
+        """Wait for the training's end. Raises `TrainingFailed`, also if it was cancelled, and
+        `WaitTimeout` after `timeout` seconds. An interrupt leaves it running."""
         wait_for([self], timeout=timeout, bar=bar)
         self.require_weights()
         return self
@@ -93,7 +95,7 @@ class Version(Entity):
             raise TrainingFailed(self, self.row.reason or f"it was {self.status}")
 
     def stop(self) -> Version:
-        """Let it end with its running epoch; it keeps its best checkpoint and is evaluated."""
+        """End it after its running epoch; it keeps its best checkpoint and is evaluated."""
         return self._changed(operations.stop_version(self.id))
 
     def cancel(self) -> Version:
@@ -109,7 +111,7 @@ class Version(Entity):
         return self._changed(operations.rename_version(self.id, answers.NewName(name=name)))
 
     def archive(self) -> Version:
-        """Leave it out of lists."""
+        """Archive it: it is no longer listed."""
         return self._changed(operations.archive_version(self.id))
 
     def _changed(self, request: Any, key: str | None = None) -> Version:
@@ -126,7 +128,7 @@ class Version(Entity):
         return self.client.send(operations.get_version_progress(self.id)).progress
 
     def metrics(self, *names: str) -> Metrics:
-        """All values of its metrics, none left out."""
+        """All values of its metrics."""
         return self.client.metrics([self], *names)
 
     def compare(self, other: Version, *, split: Split = "validation") -> Comparison:
@@ -136,7 +138,7 @@ class Version(Entity):
 
     @property
     def evaluation(self) -> Evaluation:
-        """How good it is, by concept and image."""
+        """Its evaluation, by concept and image."""
         return Evaluation(self.client, self.id)
 
     @property
@@ -146,7 +148,7 @@ class Version(Entity):
 
     @property
     def flip_book(self) -> FlipBook:
-        """How each item was learnt."""
+        """How each item was learned."""
         return FlipBook(self.client, self.id)
 
     def describe(self) -> answers.ModelDescription:
@@ -154,8 +156,7 @@ class Version(Entity):
         return self.client.send(operations.get_model_description(self.id))
 
     def manifest(self) -> Rows[ManifestLine]:
-        """The dataset that it learns from, which never changes, compared with the digest in the
-        log. Raises `DigestMismatch`."""
+        """Its frozen dataset, checked against the digest in the log. Raises `DigestMismatch`."""
         content = self.client.send(operations.get_training_manifest(self.id))
         found = hashlib.sha256(content).hexdigest()
         self.look()
@@ -164,23 +165,71 @@ class Version(Entity):
         return Rows(msgspec.json.decode(line, type=ManifestLine) for line in content.splitlines())
 
     def download(self, folder: str | Path) -> Path:
-        """Write the weights, their description and the model card to a folder; the folder.
+        """Write the weights, their description and the model card to a folder, and return the
+        folder.
 
-        An interrupted download goes on where it was. The weights are compared with the digest that
-        the log names. Raises `DigestMismatch`.
+        An interrupted download is continued. The weights are checked against their digest in the
+        log. Raises `DigestMismatch`.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        model = self.describe()
+        # A user's own trainer describes its weights itself: only the card is written of it.
+        model = None if self.row.trainer else self.describe()
+        digest = model.checkpoint if model else self.row.checkpoint
         weights = operations.download_checkpoint(self.id)
         format_ = self.row.trainer.format if self.row.trainer else "safetensors"
         path = target / f"model.{ENDINGS.get(format_, 'bin')}"
-        download(self.client.transport, weights, path, digest=model.checkpoint)
+        download(self.client.transport, weights, path, digest=digest)
         card = self.client.send(operations.get_model_card(self.id))
         (target / "README.md").write_bytes(card)
-        described = msgspec.json.format(msgspec.json.encode(model))
-        (target / "model.json").write_bytes(described + b"\n")
+        if model is not None:
+            described = msgspec.json.format(msgspec.json.encode(model))
+            (target / "model.json").write_bytes(described + b"\n")
         return target
+
+    def code(self) -> answers.DeclaredCode:
+        """What its trainer declares of its code: commit, difference, command, packages."""
+        return self.client.send(operations.get_code(self.id))
+
+    def download_source(self, path: str | Path) -> Path:
+        """Write the archive of the code that its trainer declares, a .tar.gz. Raises
+        `NotFound`."""
+        target, source = Path(path), self.code().source
+        request = operations.download_source(self.id)
+        download(self.client.transport, request, target, digest=source)
+        return target
+
+    def compare_code(self, other: Version) -> answers.CodeComparison:
+        """What differs between its declared code and that of another."""
+        return self.client.send(operations.compare_code(self.id, other.id))
+
+    def download_onnx(self, target: str | Path, *, timeout: float | None = None) -> Path:
+        """Write the network as an ONNX file, which takes RGB pixels as bytes; the file.
+
+        A worker makes it at the first call and compares it with torch; that takes the right to
+        train. It is compared with the digest in the log. Raises `OnnxFailed`, `WaitTimeout` and
+        `DigestMismatch`.
+        """
+        return write_onnx(self, Path(target), timeout=timeout)
+
+    def predict(
+        self,
+        images: Images,
+        *,
+        box: Box | None = None,
+        skip_bad: bool = False,
+        timeout: float | None = None,
+    ) -> PredictedImages:
+        """Predict images on this machine, which needs the extra `onnx`: files, folders or patterns.
+
+        Images are read as they were in training, and the thresholds are those in force. The network
+        is that of `download_onnx`, kept in a folder of yours. A file that is no image raises
+        `ImageUnreadable`; with `skip_bad` it has an `error`. A version that was trained on crops
+        predicts for `box`, else for the whole image.
+        """
+        network = cached_onnx(self, timeout=timeout)
+        model = OnnxModel(network, self.describe().thresholds)
+        return model.predict(images, box=box, skip_bad=skip_bad)
 
     def prove(self, kept: str | Path, *, weights: str | Path | None = None) -> Proof:
         """Prove from a checkpoint of the log that you kept, a text or a file, that all events of
@@ -194,7 +243,8 @@ class Version(Entity):
     def evaluate_on_test_set(
         self, reason: str, *, key: str | None = None
     ) -> Rows[answers.EvaluationOnTestSet]:
-        """Open the test set for this version; the reason stays in the log. All its openings."""
+        """Open the test set for this version; the reason stays in the log. Returns all its
+        evaluations."""
         body = answers.NewTestEvaluation(reason=reason)
         self.client.send(operations.evaluate_on_test_set(self.id, body), key=key)
         return self.test_evaluations()

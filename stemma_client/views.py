@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stemma_client._generated import answers, operations
+from stemma_client.adoption import adopt, dataset_of
 from stemma_client.entities import Entity, ensuring
 from stemma_client.errors import StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
+from stemma_client.manifests import ManifestLine
 from stemma_client.models import Model
+from stemma_client.pictures import MOST, gallery_of
 from stemma_client.suggestions import Suggestions
 from stemma_client.tables import Rows
 from stemma_client.versions import Version
@@ -51,15 +56,52 @@ class View(Entity):
         """The options of a training: defaults, ranges and choices."""
         return form_table(self.client.send(operations.get_form(self.row.kind)))
 
-    def train(self, *, name: str | None = None, key: str | None = None, **options: Any) -> Version:
-        """Start a training; `options` are those of `form`, and the others have their defaults.
+    def train(
+        self,
+        *,
+        name: str | None = None,
+        preset: str | None = None,
+        key: str | None = None,
+        **options: Any,
+    ) -> Version:
+        """Start a training; `options` are those of `form`. The others are those of the `preset`,
+        quick, balanced or accurate, or have their defaults.
 
         With a `key` it is started once: the same call later, with the same options, returns the
-        version that was started first. The log keeps keys for good.
+        version that was started first. Keys never expire.
         """
-        body = answers.NewVersion(name=name, options=options)
+        body = answers.NewVersion(name=name, preset=preset, options=options)
         started = self.client.send(operations.start_training(self.id, body), key=key)
         return self.client.version(started.id)
+
+    def dataset(self) -> Rows[ManifestLine]:
+        """What a version of its current model would be trained on now: a line an image."""
+        return dataset_of(self.client, self.id)
+
+    def adopt(
+        self,
+        weights: str | Path,
+        predictions: str | Path,
+        *,
+        trainer: str,
+        name: str | None = None,
+        key: str | None = None,
+        **settings: Any,
+    ) -> Version:
+        """Bring a model that was trained before Stemma, by a registered trainer's code.
+
+        `predictions` is a Parquet file with its scores for every image of `dataset`: the server
+        measures them. The version is marked as adopted, its training not witnessed.
+        """
+        version_id = adopt(self.client, self.id, weights, predictions, trainer, name, settings, key)
+        return self.client.version(version_id)
+
+    def estimate_training(
+        self, *, preset: str | None = None, **options: Any
+    ) -> answers.TrainingEstimate:
+        """Its images, what is queued before it, and about how long it takes, if that is known."""
+        given = json.dumps(options)
+        return self.client.send(operations.estimate_training(self.id, preset=preset, options=given))
 
     def versions(self, *, archived: bool = False) -> Rows[Version]:
         """All its versions, newest first."""
@@ -105,7 +147,7 @@ class View(Entity):
     ) -> int:
         """Annotate images, by their ids, with one label or several; none is *without concept*.
 
-        With a `key`, each of the commands that it takes has one made of it. The number of images.
+        With a `key`, each command has a key derived from it. Returns the number of images.
         """
         images = [
             self._annotations(image_id, [given] if isinstance(given, str) else given)
@@ -131,7 +173,7 @@ class View(Entity):
 
     @property
     def suggestions(self) -> Suggestions:
-        """What a version predicts of images that are not annotated."""
+        """The suggestions of versions for images that are not annotated."""
         return Suggestions(self.client, self.id)
 
     def experiments(self) -> Rows[Experiment]:
@@ -159,7 +201,7 @@ class View(Entity):
         return self.client.send(request)
 
     def search_space(self) -> answers.SearchSpace:
-        """What an experiment varies by default."""
+        """The default search space of an experiment."""
         return self.client.send(operations.get_search_space(self.row.kind)).space
 
     def agreement(self) -> answers.AgreementView:
@@ -172,7 +214,7 @@ class View(Entity):
         return self.refresh()
 
     def archive(self) -> None:
-        """Leave it out of lists."""
+        """Archive it: it is no longer listed."""
         self.client.send(operations.archive_view(self.id))
 
     def restore(self) -> View:
@@ -186,8 +228,22 @@ class View(Entity):
         self.client.send(operations.set_conditions(self.id, body))
         return self.refresh()
 
+    def _picture(self) -> str:
+        labels = {concept_id: label for label, concept_id in self.concepts.items()}
+        request = operations.list_images(
+            self.row.project_id, view_id=self.id, annotated=True, order="newest", limit=MOST
+        )
+        rows = self.client.send(request).items
+        return gallery_of(self.client, ((_caption(row, labels), row.image_id) for row in rows))
+
     def _facts(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.row.kind, "concepts": list(self.concepts)}
+
+
+def _caption(row: answers.ImageRow, labels: Mapping[str, str]) -> str:
+    """The labels of an image's annotations."""
+    found = dict.fromkeys(labels.get(one.concept_id, one.concept_id) for one in row.annotations)
+    return ", ".join(found) or "without concept"
 
 
 class Views:
@@ -212,8 +268,8 @@ class Views:
     def ensure(
         self, name: str, kind: Kind = "classification", concepts: Sequence[str] = ()
     ) -> View:
-        """The view of this name, with these concepts; what is not there is made, once however often
-        and by however many it is called at the same time."""
+        """The view of this name, with these concepts; what does not exist is created, only once,
+        even with concurrent calls."""
         view = next((one for one in self if one.name == name), None)
         if view is None:
             body = answers.NewView(name=name, kind=kind)

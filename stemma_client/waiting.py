@@ -10,12 +10,12 @@ from typing import Protocol, TypeVar
 from stemma_client.errors import WaitTimeout
 
 LOOK_SECONDS = 20.0
-"""How long the server holds an answer until what is asked for has ended."""
+"""How long the server holds an answer until the requested run has ended."""
 BAR_SECONDS = 1.0
 """The same where progress is shown, or where another one may end first."""
 
 LOOKS_PER_SECOND = 10
-"""How often the server is asked at most, however many are waited for."""
+"""The most requests per second, for any number of runs."""
 
 
 class Waits(Protocol):
@@ -40,8 +40,8 @@ W = TypeVar("W", bound=Waits)
 def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W:
     """The first of them that has ended. Raises `WaitTimeout`.
 
-    Nothing is lost with a connection: the server is asked again, and knows what has ended. An
-    interrupt (Ctrl-C) ends the wait; what was waited for goes on.
+    A lost connection loses nothing: the request is repeated. An interrupt (Ctrl-C) ends the wait;
+    what it waited for continues.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     shown = Bar(runs) if (_is_watched() if bar is None else bar) else None
@@ -60,12 +60,12 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
                     return run
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
-                    f"after {timeout:g} s this has not ended, and goes on: {_names(runs)}; wait"
+                    f"after {timeout:g} s this has not ended and continues: {_names(runs)}; wait"
                     " again"
                 )
     except KeyboardInterrupt:
         print(
-            f"interrupted; on the server this goes on: {_names(runs)}; wait again, or stop it",
+            f"interrupted; this continues on the server: {_names(runs)}; wait again, or stop it",
             file=sys.stderr,
         )
         raise
@@ -84,7 +84,7 @@ def _names(runs: Sequence[Waits]) -> str:
 
 
 class Bar:
-    """A line on the standard error that shows how far all are."""
+    """A line on standard error with the progress."""
 
     WIDTH = 30
 
@@ -93,7 +93,7 @@ class Bar:
         self.draw()
 
     def draw(self) -> None:
-        """Draw the line anew."""
+        """Redraw the line."""
         share = sum(1.0 if run.ended else run.progress for run in self._runs) / len(self._runs)
         filled = round(share * self.WIDTH)
         bar = "#" * filled + "." * (self.WIDTH - filled)

@@ -19,11 +19,11 @@ class Webhooks:
         self._client = client
 
     def list(self) -> Rows[answers.WebhookRow]:
-        """All that the account administers."""
+        """All webhooks that the account administers."""
         return Rows(self._client.send(operations.list_webhooks()).items)
 
     def get(self, webhook_id: str) -> answers.WebhookRow:
-        """One of them: how far it is, and what went wrong."""
+        """A webhook: its position, and its last error."""
         return self._client.send(operations.get_webhook(webhook_id)).webhook
 
     def register(
@@ -41,11 +41,11 @@ class Webhooks:
         return self._client.send(operations.register_webhook(body))
 
     def pause(self, webhook_id: str) -> None:
-        """Send nothing until it is resumed."""
+        """Send nothing until the webhook is resumed."""
         self._client.send(operations.pause_webhook(webhook_id))
 
     def resume(self, webhook_id: str) -> None:
-        """Go on where it was."""
+        """Resume at its position."""
         self._client.send(operations.resume_webhook(webhook_id))
 
     def replay(self, webhook_id: str, after: int) -> None:
@@ -54,7 +54,7 @@ class Webhooks:
         self._client.send(operations.replay_webhook(webhook_id, body))
 
     def rotate(self, webhook_id: str) -> answers.GivenSecret:
-        """Take another secret."""
+        """Get a new secret."""
         return self._client.send(operations.rotate_webhook_secret(webhook_id))
 
     def test(self, webhook_id: str) -> answers.WebhookTest:
@@ -62,5 +62,5 @@ class Webhooks:
         return self._client.send(operations.test_webhook(webhook_id))
 
     def remove(self, webhook_id: str) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         self._client.send(operations.remove_webhook(webhook_id))

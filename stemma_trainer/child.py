@@ -2,17 +2,21 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from stemma_trainer.contract import Assignment
+from stemma_trainer.provenance import Declared
 from stemma_trainer.run import Run
 from stemma_trainer.store import Superseded
 
 ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
 """Environment variables with the numbers of the child's pipes."""
+
+ASSIGNMENT = "STEMMA_TRAINER_ASSIGNMENT"
+"""The environment variable from which processes that the child starts have its assignment."""
 
 SUPERSEDED = 75
 """EX_TEMPFAIL of sysexits.h: another delivery continues."""
@@ -48,9 +52,33 @@ class Pipe:
         os._exit(1)
 
 
-def run_child(train: Callable[[Run], object], declared: Mapping[str, str], device: str) -> None:
+class Silence:
+    """The channel of a process that does not lead: nothing is reported twice."""
+
+    stop_early = False
+
+    def report(self, body: dict[str, Any]) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+def rank() -> int:
+    """The number of this process among those of one training, as launchers of torch set it."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+def run_follower(train: Callable[[Run], object], device: str) -> None:
+    """Carry out the assignment of the process of rank 0, which started this one."""
+    assignment = msgspec.json.decode(os.environ[ASSIGNMENT], type=Assignment)
+    train(Run(assignment, Silence(), Declared({}, b""), device, leads=False))
+
+
+def run_child(train: Callable[[Run], object], declared: Declared, device: str) -> None:
     """Carry out one assignment and end the process."""
     pipe = Pipe(int(os.environ[ORDERS]), int(os.environ[REPORTS]))
+    os.environ[ASSIGNMENT] = msgspec.json.encode(pipe.assignment).decode()
     run: Run | None = None
     try:
         run = Run(pipe.assignment, pipe, declared, device)

@@ -61,7 +61,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class DesiredState(msgspec.Struct, frozen=True):
-    """What the users want of a version, said during an attempt."""
+    """The state of a version that users request during an attempt."""
 
     attempt: int
     desired: str

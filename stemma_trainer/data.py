@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from stemma_trainer.contract import Concept, Line
+from stemma_trainer.formats import as_coco, write_yolo
 from stemma_trainer.store import JobStore
 
 _DOWNLOADS = 8
@@ -84,17 +85,28 @@ class Split(Sequence[Item]):
 
 
 class Data:
-    """`train`, `validation`, and `all` of both."""
+    """`train`, `validation`, and `all` of both, about these concepts."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Item], concepts: Sequence[str], kind: str) -> None:
+        self.concepts, self.kind = list(concepts), kind
         self.all = Split(items)
         self.train = Split([item for item in items if item.split == "train"])
         self.validation = Split([item for item in items if item.split != "train"])
+
+    def yolo(self, folder: str | Path) -> Path:
+        """Write the dataset as Ultralytics reads it, with links into the cache; what to give as
+        `data`. Raises `ValueError` for a tagging, and for crops."""
+        return write_yolo(Path(folder), self.all, self.concepts, self.kind)
+
+    def coco(self, items: Split) -> dict[str, Any]:
+        """The items as COCO's JSON has them. It needs Pillow. Raises `ValueError` for crops."""
+        return as_coco(items, self.concepts)
 
 
 def read_data(
     store: JobStore,
     concepts: Sequence[Concept],
+    kind: str,
     manifest: str,
     cache: Path,
     advance: Callable[[float], None],
@@ -118,7 +130,7 @@ def read_data(
         for item in pool.map(download, lines):
             items.append(item)
             advance(len(items) / len(lines))
-    return Data(items)
+    return Data(items, [concept.label for concept in concepts], kind)
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -1,38 +1,73 @@
 """What a trainer declares of its code: nobody checks it, and the page says so."""
 
+import getpass
 import hashlib
+import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
+
+from stemma_trainer.source import git, pack
+
+IMAGE = "TRAINER_IMAGE_DIGEST"
+"""The environment variable with the digest of the container's image."""
 
 _LOCKS = ("uv.lock", "poetry.lock", "requirements.lock", "requirements.txt")
+_MOST_NAMED = 5
 
 
-def declare(name: str, code: Path, packages: tuple[str, ...]) -> dict[str, str]:
-    """The code's digest, the commit of its repository and what differs from it, the digest of a
-    lock file, the command, and the versions of packages."""
-    told = {
+class Declared(NamedTuple):
+    """Facts by their names, and the archive of the code."""
+
+    facts: dict[str, str]
+    archive: bytes
+
+
+def declare(name: str, code: Path, packages: tuple[str, ...]) -> Declared:
+    """The code's digest, the commit of its repository and what differs from it, the digests of a
+    lock file and of the container's image, the command, the account of the machine, and the
+    versions of packages."""
+    facts = {
         "trainer": name,
         "trainer code": code_digest(code),
         "command": " ".join(sys.orig_argv)[:1000],
+        "account": _account(),
         "python": platform.python_version(),
     }
-    if commit := _git(code, "rev-parse", "HEAD"):
-        told["git commit"] = commit.decode().strip()
-        difference = _git(code, "diff", "HEAD") or b""
-        told["git difference"] = hashlib.sha256(difference).hexdigest() if difference else "none"
+    if commit := git(code, "rev-parse", "HEAD"):
+        facts["git commit"] = commit.decode().strip()
+        difference = git(code, "diff", "HEAD") or b""
+        facts["git difference"] = hashlib.sha256(difference).hexdigest() if difference else "none"
     for lock in _LOCKS:
         if (code / lock).is_file():
-            told[lock] = hashlib.sha256((code / lock).read_bytes()).hexdigest()
+            facts[lock] = hashlib.sha256((code / lock).read_bytes()).hexdigest()
             break
+    if image := os.environ.get(IMAGE):
+        facts["image"] = image[:200]
     for package in ("stemma-trainer", *packages):
         try:
-            told[package] = version(package)
+            facts[package] = version(package)
         except PackageNotFoundError:
             continue
-    return told
+    source = pack(code)
+    if source.left_out:
+        facts["left out of the archive"] = _listed(source.left_out)
+    return Declared(facts, source.content)
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return str(os.getuid())
+
+
+def _listed(left_out: dict[str, str]) -> str:
+    named = [f"{path} ({why})" for path, why in list(left_out.items())[:_MOST_NAMED]]
+    more = len(left_out) - len(named)
+    return ("; ".join(named) + (f"; {more} more" if more else ""))[:1000]
 
 
 def code_digest(code: Path) -> str:
@@ -44,13 +79,3 @@ def code_digest(code: Path) -> str:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(code).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

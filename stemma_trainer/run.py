@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from stemma_trainer.contract import Assignment
 from stemma_trainer.data import Data, Item, Split, read_data
+from stemma_trainer.provenance import Declared
 from stemma_trainer.steps import REPORT_SECONDS, NonFinite, StepBuffer
 from stemma_trainer.store import JobStore
 
@@ -46,17 +47,24 @@ class Run:
     """One delivery of a job. `settings` has the chosen values by their keys, as attributes.
 
     `concepts` are the labels; number i of a score is that of the i-th. `stop_early` is true once a
-    user wants the training to end after the running epoch.
+    user wants the training to end after the running epoch. Of several processes one `leads`; the
+    others read the same, and report and store nothing.
     """
 
     def __init__(
-        self, assignment: Assignment, channel: Channel, declared: Mapping[str, str], device: str
+        self,
+        assignment: Assignment,
+        channel: Channel,
+        declared: Declared,
+        device: str,
+        *,
+        leads: bool = True,
     ) -> None:
         job = self.job = assignment.job
         self.concepts: list[str] = [concept.label for concept in job.concepts]
         self.settings: Any = SimpleNamespace(**job.settings)
         self.seed = int(job.settings.get("seed", 0))
-        self._assignment, self._channel = assignment, channel
+        self._assignment, self._channel, self._leads = assignment, channel, leads
         self._store = JobStore(job, assignment.api_url)
         state = self._store.claim(assignment.delivery)
         length = int.from_bytes(state[:4], "big")
@@ -71,13 +79,20 @@ class Run:
         started = {
             "worker": assignment.worker,
             "device": device,
-            "environment": dict(declared),
+            "environment": declared.facts,
             "resumed_from": self._saved.iteration,
         }
+        if leads and (source := self._store.put_source(declared.archive)):
+            started["source"] = source
         self._report("started", **started)
         self._step("preparing", "running", 0.0)
         self.data: Data = read_data(
-            self._store, job.concepts, job.manifest, Path(assignment.cache), self._prepared
+            self._store,
+            job.concepts,
+            job.kind,
+            job.manifest,
+            Path(assignment.cache),
+            self._prepared,
         )
         self._step("preparing", "done", 1.0)
 
@@ -86,14 +101,25 @@ class Run:
         return self._channel.stop_early
 
     def resume(self) -> bytes | None:
-        """What `save` was given last, by whatever worker; None at a beginning."""
+        """The state last given to `save`, by any worker; None at the start."""
         return self._state
 
-    def plan(self, train: Split, *, batch: int, epochs: int) -> None:
-        """Say how long the training will be, before its first step."""
-        self._per_epoch, self._planned = math.ceil(len(train) / batch), epochs
+    def plan(
+        self,
+        train: Split,
+        *,
+        epochs: int,
+        batch: int | None = None,
+        iterations_per_epoch: int | None = None,
+    ) -> None:
+        """Say how long the training will be, before its first step: the images of a batch, or the
+        batches of an epoch."""
+        if (batch is None) == (iterations_per_epoch is None):
+            raise ValueError("give either batch or iterations_per_epoch")
+        self._per_epoch = iterations_per_epoch or math.ceil(len(train) / (batch or 1))
+        self._planned = epochs
         if not self._per_epoch or epochs < 1:
-            raise ValueError("a training has one image and one epoch at least")
+            raise ValueError("a training needs at least one image and one epoch")
         self._report(
             "data_prepared",
             iterations_per_epoch=self._per_epoch,
@@ -103,7 +129,7 @@ class Run:
         self._step("training", "running", self._saved.epoch / epochs)
 
     def step(self, *, loss: float, learning_rate: float = 0.0) -> None:
-        """One iteration is done: a batch. Raises `NonFinite`."""
+        """Report a completed iteration (a batch). Raises `NonFinite`."""
         self._steps.add(loss, learning_rate)
 
     def epoch(
@@ -112,21 +138,29 @@ class Run:
         validation_loss: float,
         validation_accuracy: float | None = None,
         validation_mean_average_precision: float | None = None,
+        more: Mapping[str, float] | None = None,
     ) -> None:
-        """An epoch is done and validated. Raises `NonFinite`."""
+        """An epoch is done and validated. `more` are metrics of your own by their names, such as
+        `{"f1": 0.9}`: they are shown as reported by the trainer. Raises `NonFinite`."""
         self._flush_steps()
+        own = {name: float(value) for name, value in (more or {}).items()}
         values = {
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
             "validation_mean_average_precision": validation_mean_average_precision,
         }
         values = {name: None if one is None else float(one) for name, one in values.items()}
-        for name, value in values.items():
+        for name, value in (values | own).items():
             if value is not None and not math.isfinite(value):
                 raise NonFinite(f"the {name} of epoch {self._saved.epoch + 1} is {value}")
         self._saved.epoch += 1
+        more_fields = {"more": own} if own else {}
         self._report(
-            "epoch_metrics", epoch=self._saved.epoch, iteration=self._saved.iteration, **values
+            "epoch_metrics",
+            epoch=self._saved.epoch,
+            iteration=self._saved.iteration,
+            **values,
+            **more_fields,
         )
         self._step("training", "running", min(self._saved.epoch / max(self._planned, 1), 1.0))
 
@@ -139,7 +173,9 @@ class Run:
         return better
 
     def checkpoint(self, weights: bytes | Path) -> None:
-        """Store the best weights so far, after `is_best` said so."""
+        """Store the best weights so far, after `is_best` returned true."""
+        if not self._leads:
+            return
         digest, size = self._store.put("checkpoint", weights)
         saved = self._saved
         saved.best_value, saved.best_epoch = self._value, saved.epoch
@@ -149,6 +185,8 @@ class Run:
     def save(self, state: bytes) -> None:
         """Store what the run resumes from, if it is interrupted: all reports are stored first."""
         self._flush_steps()
+        if not self._leads:
+            return
         self._channel.flush()
         own = msgspec.json.encode(self._saved)
         self._store.save(self._assignment.delivery, len(own).to_bytes(4, "big") + own + state)
@@ -161,6 +199,8 @@ class Run:
         concept; in a detection a list of boxes, which are mappings of concept, score, x, y, width
         and height.
         """
+        if not self._leads:
+            return
         self._flush_steps()
         self._step("training", "done", 1.0)
         self._step("evaluating", "running", 0.0)
@@ -210,7 +250,9 @@ class Run:
         return claimed
 
     def finish(self) -> None:
-        """Report the end. Raises `ValueError` for what the code left out."""
+        """Report the end. Raises `ValueError` if a required call is missing."""
+        if not self._leads:
+            return
         if not self._predicted:
             raise ValueError("run.predict was not called: the server needs the scores to measure")
         self._step("saving", "running", 0.0)

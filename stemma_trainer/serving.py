@@ -1,6 +1,7 @@
 """The parent process: it takes jobs, keeps them, and publishes the reports of its child."""
 
 import asyncio
+import inspect
 import json
 import logging
 import os
@@ -22,7 +23,15 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from stemma_trainer import contract
-from stemma_trainer.child import ORDERS, REPORTS, SUPERSEDED, run_child
+from stemma_trainer.child import (
+    ASSIGNMENT,
+    ORDERS,
+    REPORTS,
+    SUPERSEDED,
+    rank,
+    run_child,
+    run_follower,
+)
 from stemma_trainer.contract import Assignment, Job, Report
 from stemma_trainer.form import Form
 from stemma_trainer.provenance import declare
@@ -53,20 +62,23 @@ class Trainer:
         device: str,
     ) -> None:
         self.name, self.form, self.function, self.device = name, form, function, device
-        self._code, self._packages = Path(code), packages
+        self._code = Path(inspect.getfile(function)).parent / code
+        self._packages = packages
 
     @property
     def queue(self) -> str:
         return "trainer--" + self.name.replace("/", "--")
 
     def serve(self, *, jobs: int | None = None) -> None:
-        """Take jobs until the process is stopped, or so many; `form` as the argument of the command
-        writes the form instead.
+        """Take jobs until the process is stopped, or a number of jobs; with the command-line
+        argument `form`, write the form instead.
 
         STEMMA_API_URL, STEMMA_NATS_URL, STEMMA_NATS_SEED (a seed, or the file of one) and
-        STEMMA_WORKER_NAME say where, and as whom.
+        STEMMA_WORKER_NAME name the servers and the worker.
         """
-        if REPORTS in os.environ:
+        if ASSIGNMENT in os.environ and rank():
+            run_follower(self.function, self.device)
+        elif REPORTS in os.environ:
             run_child(self.function, declare(self.name, self._code, self._packages), self.device)
         elif sys.argv[1:] == ["form"]:
             sys.stdout.write(self.form.json().decode() + "\n")
@@ -78,7 +90,11 @@ class Trainer:
 def trainer(
     name: str, form: Form, *, code: str = ".", packages: tuple[str, ...] = (), device: str = "cpu"
 ) -> Callable[[Callable[[Run], object]], Trainer]:
-    """Make a function of a run a trainer. `packages` are those whose versions are declared."""
+    """Make a function of a run a trainer.
+
+    `code` is the folder that is stored as its source, from that of the function's file on.
+    `packages` are those whose versions are declared.
+    """
 
     def make(function: Callable[[Run], object]) -> Trainer:
         return Trainer(name, form, function, code=code, packages=packages, device=device)
@@ -154,7 +170,7 @@ class _Delivery:
         log.info("version %s: attempt %d, delivery %d", job.version_id, job.attempt, self._number)
         if job.contract not in contract.VERSIONS:
             await self._fail(
-                f"the job speaks version {job.contract} of the contract, and the trainer speaks"
+                f"the job has version {job.contract} of the contract, and this trainer supports"
                 f" {contract.VERSIONS[-1]}: update stemma-trainer"
             )
             return
@@ -260,7 +276,7 @@ class _Delivery:
 
     async def _keep(self) -> None:
         """Keep the job, show presence, pass on what users want; returns once it is cancelled."""
-        job, beaten = self._job, 0.0
+        job, beaten, beat = self._job, 0.0, 0.0
         presence = {
             "worker": self._settings.worker,
             "device": self._trainer.device,
@@ -269,7 +285,8 @@ class _Delivery:
         }
         while True:
             with suppress(*_AWAY):
-                if time.monotonic() - beaten > BEAT_SECONDS:
+                beat = beat or await self._beat()
+                if time.monotonic() - beaten >= beat:
                     beaten = time.monotonic()
                     await self._message.in_progress()
                     workers = await self._js.key_value(contract.WORKERS)
@@ -278,14 +295,21 @@ class _Delivery:
                     return
             await asyncio.sleep(LOOK_SECONDS)
 
+    async def _beat(self) -> float:
+        """How often the job is kept: thrice before NATS would give it to another worker."""
+        consumer = f"worker-{self._trainer.queue}"
+        found = await self._js.consumer_info(contract.STREAM, consumer)
+        wait = found.config.ack_wait or 3 * BEAT_SECONDS
+        return min(BEAT_SECONDS, max(wait / 3, LOOK_SECONDS))
+
     async def _desired(self) -> bool:
         """Whether the version is cancelled; a request to stop early is passed on."""
         subject = f"$KV.{contract.CONTROL}.{self._job.version_id}"
         message = await self._js.get_last_msg(f"KV_{contract.CONTROL}", subject)
-        wish = msgspec.json.decode(message.data or b"", type=contract.DesiredState)
-        if wish.desired == "cancel":
-            return wish.attempt >= self._job.attempt
-        if wish.attempt == self._job.attempt:
+        state = msgspec.json.decode(message.data or b"", type=contract.DesiredState)
+        if state.desired == "cancel":
+            return state.attempt >= self._job.attempt
+        if state.attempt == self._job.attempt:
             self._order({"stop_early": True})
         return False
 
@@ -301,7 +325,7 @@ async def _until_done(attempt: Callable[[], Awaitable[object]]) -> None:
             await attempt()
             return
         except _AWAY as error:
-            log.warning("NATS: %s; it is tried again", error or type(error).__name__)
+            log.warning("NATS: %s; retrying", error or type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -10,7 +10,7 @@ LARGEST_CHUNK = 5_000
 
 
 class NonFinite(Exception):
-    """A loss or a metric is no finite number."""
+    """A loss or a metric is not a finite number."""
 
 
 class StepBuffer:
@@ -28,7 +28,7 @@ class StepBuffer:
         loss, learning_rate = float(loss), float(learning_rate)
         if not (math.isfinite(loss) and math.isfinite(learning_rate)):
             self.flush()
-            raise NonFinite(f"the loss stopped being a finite number at iteration {self.reported}")
+            raise NonFinite(f"the loss is no longer a finite number at iteration {self.reported}")
         self._losses.append(loss)
         self._rates.append(learning_rate)
         if len(self._losses) >= LARGEST_CHUNK or time.monotonic() >= self._due:

@@ -19,7 +19,7 @@ class Superseded(Exception):
 
 
 class JobStore:
-    """What a job reads and stores. Each request is repeated while the server is away."""
+    """What a job reads and stores. Each request is repeated while the server does not answer."""
 
     def __init__(self, job: Job, api_url: str) -> None:
         self._client = httpx.Client(
@@ -44,6 +44,15 @@ class JobStore:
         """Store a file; its sha256 and its size."""
         stored = self._send("PUT", path, content).json()
         return stored["digest"], stored["bytes"]
+
+    def put_source(self, archive: bytes) -> str | None:
+        """Store the archive of the code; its sha256, None for a server that takes none."""
+        try:
+            return self.put("source", archive)[0]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code in {404, 405}:
+                return None
+            raise
 
     def _send(self, method: str, path: str, content: bytes | Path | None = None) -> httpx.Response:
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE

@@ -30,7 +30,7 @@ from tests.servers import Database
 def test_it_finds_figures(name: str) -> None:
     if name in {"scrub", "pages"} and CHROMIUM is None:
         pytest.skip("no Chromium here: run `apt-get install -y chromium-headless-shell`")
-    if name == "peers" and not mlflow.is_installed():
+    if name in {"peers", "client"} and not mlflow.is_installed():
         pytest.skip("MLflow is not installed: run `make bench ARGS=peers`")
     figures = BENCHMARKS[name](True)
     assert figures

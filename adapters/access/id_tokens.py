@@ -83,8 +83,8 @@ def claims_of(payload: Mapping[str, object], groups_claim: str) -> Claims:
     elsewhere = payload.get("_claim_names")
     if groups is None and isinstance(elsewhere, Mapping) and groups_claim in elsewhere:
         raise SignInRefused(
-            "the identity provider does not say which groups you are in, as they are many: an"
-            " administrator can have it name only those that matter here",
+            "the identity provider does not list your groups, because there are too many: an"
+            " administrator can limit the list to groups that matter here",
             reason="sign-in: no groups in the token",
         )
     groups = [groups] if isinstance(groups, str) else groups
@@ -115,7 +115,7 @@ def identity_in(claims: Claims, issuer: str) -> Identity:
 
 def _invalid_token(why: str) -> SignInRefused:
     return SignInRefused(
-        f"what the identity provider says of you is not to be believed ({why}): begin again, and"
-        " tell an administrator if it stays so",
-        reason="sign-in: ID token disbelieved",
+        f"the identity provider's statement about you is not valid ({why}): try again, and tell"
+        " an administrator if this persists",
+        reason="sign-in: invalid ID token",
     )

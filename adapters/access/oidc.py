@@ -65,7 +65,7 @@ class Provider:
         # RFC 9207: a response from another issuer is rejected.
         if answer.get("iss", self._issuer) != self._issuer:
             raise SignInRefused(
-                "another identity provider answered: begin again", reason="sign-in: wrong issuer"
+                "another identity provider answered: sign in again", reason="sign-in: wrong issuer"
             )
         if "error" in answer or not answer.get("code"):
             raise SignInRefused(
@@ -100,8 +100,8 @@ class Provider:
             except UnknownSigner:
                 continue
         raise SignInRefused(
-            "what the identity provider says of you is not signed by it: begin again, and tell an"
-            " administrator if it stays so",
+            "the identity provider's statement about you has no valid signature: try again, and"
+            " tell an administrator if this persists",
             reason="sign-in: wrong signature",
         )
 
@@ -116,8 +116,8 @@ class Provider:
         except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
             log.warning("the identity provider's userinfo response is unusable: %s", error)
             raise SignInRefused(
-                "the identity provider does not say who you are: begin again, and tell an"
-                " administrator if it stays so",
+                "the identity provider does not identify you: try again, and tell an"
+                " administrator if this persists",
                 reason="sign-in: no userinfo",
             ) from error
         return claims.completed_by(more)
@@ -145,11 +145,11 @@ def provider_in(settings: Settings) -> Provider | None:
         return None
     if not (is_https(issuer) or is_loopback(issuer)):
         raise SettingsError(
-            "STEMMA_OIDC_ISSUER is wrong: it begins with https://, unless it is on this machine"
+            "STEMMA_OIDC_ISSUER is wrong: it must begin with https://, unless it is on this machine"
         )
     if not settings.oidc_client_id:
         raise SettingsError(
-            "STEMMA_OIDC_CLIENT_ID is not set: it is what the identity provider calls this server"
+            "STEMMA_OIDC_CLIENT_ID is not set: it is the id of this server at the identity provider"
         )
     if "openid" not in settings.oidc_scopes.split():
         raise SettingsError("STEMMA_OIDC_SCOPES is wrong: `openid` is not among them")
@@ -167,9 +167,8 @@ def _redeem(client: Any, metadata: Metadata, code: str, verifier: str) -> Mappin
     except (AuthlibBaseError, httpx2.HTTPError, ValueError) as error:
         log.warning("the identity provider rejects the authorization code: %s", error)
         raise SignInRefused(
-            "the identity provider does not redeem its own answer: it was used, or is too old, or"
-            " this server is not known there; begin again, and tell an administrator if it stays"
-            " so",
+            "the identity provider rejects its own code: it was used, is too old, or this server"
+            " is not known there; try again, and tell an administrator if this persists",
             reason="sign-in: code not redeemed",
         ) from error
     return token

@@ -118,7 +118,7 @@ def is_loopback(address: str) -> bool:
 
 def _unreachable() -> SignInRefused:
     return SignInRefused(
-        "the identity provider does not answer as it should: try again in a few seconds, or sign"
-        " in with a key; the server's log has the particulars",
+        "the identity provider does not answer correctly: try again in a few seconds, or sign in"
+        " with a key; the server's log has details",
         reason="sign-in: provider unreachable",
     )

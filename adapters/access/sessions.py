@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import secrets
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,6 +13,15 @@ from sqlalchemy import Engine, text
 LONGEST = timedelta(days=7)
 IDLE = timedelta(hours=12)
 _SEEN_EVERY = timedelta(minutes=1)
+
+KNOWN = 10_000
+"""Sessions that a process keeps in mind; the one that was read first is forgotten first."""
+
+IS_THERE = f"""
+    EXISTS (SELECT FROM work.sessions WHERE digest = %s AND until > now()
+    AND seen_at > now() - interval '{IDLE.total_seconds():.0f} seconds')
+"""
+"""A condition in SQL on a session's digest: that it has not ended."""
 
 _BEGIN = text("""
     INSERT INTO work.sessions (digest, account_id, key_id, key_revision, seen_at, until)
@@ -28,7 +39,8 @@ _PRUNE = text("DELETE FROM work.sessions WHERE until <= :now OR seen_at <= :idle
 class Session(msgspec.Struct, frozen=True):
     """A signed-in browser, with or without a key; `key_revision` is the key's at sign-in.
 
-    `csrf` is the token that its pages send with each change, and that no other site knows.
+    `csrf` is the token that its pages send with each change, and that no other site knows. `digest`
+    identifies it.
     """
 
     account_id: str
@@ -36,6 +48,7 @@ class Session(msgspec.Struct, frozen=True):
     key_revision: int
     csrf: str
     until: datetime
+    digest: str
 
 
 class Sessions:
@@ -43,6 +56,8 @@ class Sessions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._known: OrderedDict[str, tuple[Session, datetime]] = OrderedDict()
+        self._changing = threading.Lock()
 
     def begin(self, account_id: str, key_id: str | None = None, key_revision: int = 0) -> str:
         """Begin a session; return the token for the browser."""
@@ -62,14 +77,38 @@ class Sessions:
                 _FIND, {"digest": digest, "now": now, "idle": now - IDLE}
             ).first()
             if row is None:
+                self._forget(digest)
                 return None
-            if row.seen_at < now - _SEEN_EVERY:
+            seen_at = row.seen_at
+            if seen_at < now - _SEEN_EVERY:
                 connection.execute(_SEEN, {"digest": digest, "now": now})
-        return Session(row.account_id, row.key_id, row.key_revision, csrf_of(token), row.until)
+                seen_at = now
+        owner = row.account_id, row.key_id, row.key_revision
+        session = Session(*owner, csrf_of(token), row.until, digest)
+        with self._changing:
+            self._known[digest] = session, seen_at
+            while len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        return session
+
+    def remembered(self, token: str) -> Session | None:
+        """The same, as it was read by this process within the last minute. Asks no server: whether
+        it `IS_THERE` is for the caller to compare."""
+        known = self._known.get(_digest(token))
+        if known is None:
+            return None
+        (session, seen_at), now = known, datetime.now(UTC)
+        return session if now < session.until and now - seen_at < _SEEN_EVERY else None
 
     def end(self, token: str) -> None:
+        digest = _digest(token)
         with self._engine.begin() as connection:
-            connection.execute(_END, {"digest": _digest(token)})
+            connection.execute(_END, {"digest": digest})
+        self._forget(digest)
+
+    def _forget(self, digest: str) -> None:
+        with self._changing:
+            self._known.pop(digest, None)
 
 
 def csrf_of(token: str) -> str:

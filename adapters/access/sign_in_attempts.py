@@ -57,20 +57,20 @@ class Attempts:
             opened = self._seal.decrypt(sealed.encode(), ttl=LASTS_SECONDS)
         except InvalidToken as error:
             raise SignInRefused(
-                f"this browser began no sign-in in the last {LASTS_SECONDS // 60} minutes: begin"
-                " again",
+                f"this browser started no sign-in in the last {LASTS_SECONDS // 60} minutes: sign"
+                " in again",
                 reason="sign-in: none begun",
             ) from error
         attempt = msgspec.json.decode(opened, type=Attempt)
         if not secrets.compare_digest(attempt.state.encode(), state.encode()):
             raise SignInRefused(
-                "this answer belongs to another sign-in than the one that this browser began last:"
-                " begin again",
+                "this answer belongs to another sign-in, not to the latest of this browser: sign"
+                " in again",
                 reason="sign-in: wrong state",
             )
         if not self._first_use(attempt.state):
             raise SignInRefused(
-                "this sign-in was used already: begin again", reason="sign-in: used twice"
+                "this sign-in was already used: sign in again", reason="sign-in: used twice"
             )
         return attempt
 

@@ -97,7 +97,7 @@ def _positions(connection: Connection, end: dict[str, int]) -> Iterator[str]:
     for what, position in connection.execute(_FEEDS, end):
         yield (
             f"{what} claims to be at position {position}, beyond the log's end at {end['head']}:"
-            " it would pass over what comes next"
+            " it would skip the next events"
         )
 
 

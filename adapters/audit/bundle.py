@@ -120,8 +120,8 @@ class _Bundle:
         if missing:
             sizes = ", ".join(sorted(text.split("\n")[1] for text in missing))
             raise NotAsSigned(
-                f"no checkpoint over {sizes} events is stored like the one that you kept; run"
-                " stemma audit verify --against it"
+                f"no checkpoint over {sizes} events equals the one that you kept; run stemma"
+                " audit verify --against it"
             )
 
     def _checkpoints(self) -> Iterator[tuple[StoredCheckpoint, bool]]:
@@ -146,8 +146,8 @@ class _Bundle:
             while checkpoint is not None and checkpoint.size <= tree.size:
                 if checkpoint.size == tree.size and checkpoint.root != tree.root():
                     raise NotAsSigned(
-                        f"the first {tree.size} events are not those that were signed for; run"
-                        " stemma audit verify"
+                        f"the first {tree.size} events are not the signed ones; run stemma audit"
+                        " verify"
                     )
                 if held:
                     yield from self._cut(pruning)

@@ -24,11 +24,15 @@ def schema_of(form: Form) -> Schema:
     """The schema of the stored payload: the published one, with personal fields optional."""
     if form not in published():
         title = f"{form[0]}, version {form[1]}"
-        return {"title": title, "description": "Not known to the bundle's maker.", "type": "object"}
+        return {
+            "title": title,
+            "description": "The program that made the bundle does not know it.",
+            "type": "object",
+        }
     schema = {name: value for name, value in published()[form].items() if name not in _PUBLISHED}
     personal = erased_values(registry()[form[0]])
     schema["properties"] = {
-        name: field | {"description": "Sealed in the envelope, where it is not here."}
+        name: field | {"description": "Sealed in the envelope if it is absent here."}
         if name in personal
         else field
         for name, field in schema["properties"].items()

@@ -145,7 +145,7 @@ class CheckedCheckpoints:
             try:
                 checkpoint, _ = open_checkpoint(note, self._verifiers)
             except (Malformed, Unsigned) as error:
-                self._findings.append(f"{source} is not signed as it should be: {error}")
+                self._findings.append(f"{source} is not signed correctly: {error}")
                 continue
             self._missing.add(source, checkpoint.size)
             yield Signed(checkpoint, source)
@@ -170,12 +170,12 @@ class CheckedCheckpoints:
                 try:
                     checkpoint, _ = open_checkpoint(note, self._verifiers)
                 except (Malformed, Unsigned) as error:
-                    self._findings.append(f"{source} is not signed as it should be: {error}")
+                    self._findings.append(f"{source} is not signed correctly: {error}")
                     continue
                 columns = Checkpoint(origin, size, root), note_sha256
                 if columns != (checkpoint, _digest(note)):
                     self._findings.append(
-                        f"{source} is stored as over another log than its note says"
+                        f"{source} is stored for another log than the one in its note"
                     )
                     continue
                 if date := _impossible_date(signed_at, state):
@@ -205,7 +205,7 @@ def _stored(connection: Connection, digests: Sequence[bytes]) -> set[bytes]:
 def _impossible_date(signed_at: datetime, state: bytes | None) -> str:
     """Why a checkpoint whose last event is stored as `state` cannot be of this date, if so."""
     if signed_at > datetime.now(UTC) + CLOCKS:
-        return f"is dated {signed_at.astimezone(UTC)}, which is yet to come"
+        return f"is dated {signed_at.astimezone(UTC)}, which is in the future"
     try:
         occurred_at = msgspec.json.decode(state or b"", type=_Covered).occurred_at
     except msgspec.MsgspecError:

@@ -48,11 +48,11 @@ class CheckedEvents:
                 try:
                     leaves.append(leaf_of(row))
                     if decode(row[4]).data.event != row[3]:
-                        self._note(expected, f"is stored as {row[3]}, and says to be another event")
+                        self._note(expected, f"is stored as {row[3]} and contains another event")
                 except msgspec.MsgspecError as error:
-                    self._note(expected, f"holds no event: {error}")
+                    self._note(expected, f"does not contain an event: {error}")
                 except ValueError as error:
-                    self._note(expected, f"can have no entry: {error}")
+                    self._note(expected, f"cannot have an entry: {error}")
                     leaves.append(bytes(32))
                 expected += 1
             yield b"".join(leaves)

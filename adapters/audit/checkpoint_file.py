@@ -43,8 +43,8 @@ class CheckpointFile:
             return open_checkpoint(notes[-1], verifiers)[0], notes[-1]
         except (Malformed, Unsigned) as error:
             raise SigningRefused(
-                f"the last checkpoint in {self.path} is not as it was signed ({error}): bring the"
-                " file back from your backup"
+                f"the last checkpoint in {self.path} was changed since it was signed ({error}):"
+                " restore the file from your backup"
             ) from error
 
     def append(self, note: str) -> None:

@@ -48,9 +48,10 @@ class Keys:
         if not self.path.exists():
             if self.public_path.exists():
                 raise SettingsError(
-                    f"{self.path} is gone, and {self.public_path} says that it was there: bring it"
-                    " back from your backup. A log that is signed anew by another key can only be"
-                    " distinguished from a forged one by you: to want that, move both files away"
+                    f"{self.path} is missing, but {self.public_path} shows that it existed:"
+                    " restore it from your backup. A log that is signed by a new key looks like a"
+                    " forged one to your auditors: if you want a new key all the same, move both"
+                    " files away"
                 )
             self._save([new_key(self._name())])
         if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
@@ -62,7 +63,7 @@ class Keys:
         except Malformed as error:
             raise SettingsError(f"{self.path}: {error}") from error
         if not keys:
-            raise SettingsError(f"{self.path} is empty: bring it back from your backup")
+            raise SettingsError(f"{self.path} is empty: restore it from your backup")
         self._publish(keys)
         return keys
 

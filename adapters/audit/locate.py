@@ -19,25 +19,22 @@ def describe_change(connection: Connection, position: int) -> str:
     now_at = _current_position(connection, position, stored[:HASH_BYTES])
     if row is None:
         if now_at is not None:
-            return f"event {position} was reordered: it stands at position {now_at} now"
-        return f"event {position} was removed: nothing stands at its position"
+            return f"event {position} was reordered: it is now at position {now_at}"
+        return f"event {position} was removed: its position is empty"
     named = f"{row[3]}, revision {row[2]} of {row[1]}"
     was_at = _former_position(row, position, stored)
     if now_at is not None and was_at is not None:
         return (
-            f"event {position} was reordered: it stands at position {now_at} now, and at its own"
-            f" stands what was event {was_at} ({named})"
+            f"event {position} was reordered: it is now at position {now_at}, and its own"
+            f" position has what was event {was_at} ({named})"
         )
     if now_at is not None:
         return (
-            f"event {position} ({named}) was inserted: what was event {position} stands at"
-            f" position {now_at} now"
+            f"event {position} ({named}) was inserted: what was event {position} is now at"
+            f" position {now_at}"
         )
     if was_at is not None:
-        return (
-            f"event {position} was removed: at its position stands what was event {was_at}"
-            f" ({named})"
-        )
+        return f"event {position} was removed: its position has what was event {was_at} ({named})"
     return f"event {position} ({named}) was altered"
 
 

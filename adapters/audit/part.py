@@ -77,5 +77,5 @@ def _compare(signer: Signer, url: str, ended: threading.Event) -> None:
                 signer.compare(connection, ended)
             return
         except psycopg.Error as error:
-            log.warning("comparing the whole log is interrupted, and begins again: %s", error)
+            log.warning("comparing the whole log was interrupted and restarts: %s", error)
             ended.wait(PAUSE_SECONDS)

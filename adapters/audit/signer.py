@@ -145,8 +145,8 @@ class Signer:
                 checkpoints.append(open_checkpoint(stored.note, verifiers)[0])
             except (Malformed, Unsigned) as error:
                 raise SigningRefused(
-                    f"checkpoint {stored.checkpoint_id} of the database is not as it was signed:"
-                    f" {error}"
+                    f"checkpoint {stored.checkpoint_id} of the database was changed since it was"
+                    f" signed: {error}"
                 ) from error
         return max(checkpoints, key=lambda checkpoint: checkpoint.size, default=None)
 
@@ -225,7 +225,8 @@ def _refuse_contradiction(connection: Connection, tree: GrowingTree, signed: Che
 def _shorter(size: int, signed: int) -> str:
     return (
         f"the log has {size} events, and a checkpoint over {signed} was signed: its end was cut"
-        " off, or the database is an older copy. Bring the newer one back; nothing is signed before"
+        " off, or the database is an older copy. Restore the newer one; until then nothing is"
+        " signed"
     )
 
 
@@ -235,7 +236,6 @@ def _changed(signed: Checkpoint, trees: TreeComparison | None) -> str:
     diverged_at = None if trees is None else trees.diverged_at
     where = "" if diverged_at is None else f", from event {diverged_at} on"
     return (
-        f"the log's first {signed.size} events are not those that a checkpoint was signed over"
-        f"{where}: `stemma audit verify` says more. Bring the right ones back; nothing is signed"
-        " before"
+        f"the log's first {signed.size} events are not those of a signed checkpoint{where}:"
+        " `stemma audit verify` shows more. Restore the right ones; until then nothing is signed"
     )

@@ -39,7 +39,7 @@ def parse_signing_key(text: str) -> SigningKey:
     name, key_id, seed = parse_private_key(text)
     key = signing_key(name, seed)
     if key.verifier.key_id.hex() != key_id:
-        raise Malformed("the private key's id is not its own")
+        raise Malformed("the private key has the id of another key")
     return key
 
 
@@ -81,7 +81,7 @@ def open_note(text: str, verifiers: Collection[VerifierKey]) -> tuple[str, list[
         names = ", ".join(
             f"{signature.name}+{signature.key_id.hex()}" for signature in note.signatures
         )
-        raise Unsigned(f"none of the known keys signed it, but {names}")
+        raise Unsigned(f"it was signed by {names}, and not by a known key")
     return note.text, signers
 
 

@@ -98,12 +98,12 @@ def verify(
         findings += checkpoints.findings()
         findings += _wrong_events(events)
         findings += [
-            f"an event of {stream} stands at position {position}: the log begins at 1"
+            f"an event of {stream} is at position {position}: the log begins at 1"
             for position, stream in events_outside(connection)
         ]
-        findings += [f"the revisions of {stream} have a hole" for stream in streams.result()]
+        findings += [f"the revisions of {stream} have a gap" for stream in streams.result()]
         findings += [
-            f"event {position} stands before an earlier one of {stream}"
+            f"event {position} comes before an earlier one of {stream}"
             for position, stream in events_out_of_order(connection, agreement.size)
         ]
         return VerificationReport(
@@ -118,17 +118,17 @@ def _first_difference(
     if agreement.contradicted is not None:
         size = agreement.contradicted.checkpoint.size
         yield (
-            f"{agreement.contradicted.source} was signed over {size} events that are not these;"
-            f" the log agrees with checkpoints up to {agreement.size} events, and contradicts"
+            f"{agreement.contradicted.source} was signed over {size:,} other events; the log"
+            f" agrees with checkpoints up to {agreement.size} events, and contradicts"
             f" {agreement.contradictions}"
         )
         yield _located(connection, trees, agreement, size)
     elif events.broken_at is not None:
-        yield f"event {events.broken_at} is missing, and no checkpoint says what it was"
+        yield f"event {events.broken_at} is missing, and no checkpoint shows what it was"
     elif trees.diverged_at is not None and trees.diverged_at <= agreement.size:
         yield (
-            f"the stored hash of event {trees.diverged_at} is not its own; the event is as it was"
-            " signed for, so it is the hash that was changed"
+            f"the stored hash of event {trees.diverged_at} is not its own; the event equals the"
+            " signed one, so the hash was changed"
         )
     elif trees.diverged_at is not None and trees.diverged_at > trees.current.size:
         yield (
@@ -137,8 +137,8 @@ def _first_difference(
         )
     elif trees.diverged_at is not None:
         yield (
-            f"the stored hash of event {trees.diverged_at} is not its own, and no checkpoint says"
-            " which of the two was changed"
+            f"the stored hash of event {trees.diverged_at} is not its own, and no checkpoint"
+            " shows which of the two was changed"
         )
 
 
@@ -147,8 +147,8 @@ def _located(
 ) -> str:
     if agreement.is_split:
         return (
-            f"the log agrees with a checkpoint over {agreement.size} events: the two are of"
-            " different logs, and both are signed. Whoever has the key has shown two histories"
+            f"the log agrees with a checkpoint over {agreement.size} events: they belong to"
+            " different logs, and both are signed. The owner of the key has published two histories"
         )
     if agreement.stored_agree and trees.diverged_at is not None:
         if trees.diverged_at > trees.current.size and not _goes_on(connection, trees.current.size):
@@ -187,4 +187,4 @@ def _wrong_events(events: CheckedEvents) -> Iterator[str]:
     for position, error in events.wrong:
         yield f"event {position} {error}"
     if more := events.wrong_count - len(events.wrong):
-        yield f"{more} more events are not as Stemma writes them"
+        yield f"{more} more events are not in the form that Stemma writes"

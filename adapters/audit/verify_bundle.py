@@ -107,12 +107,12 @@ def check_archive(archive: zipfile.ZipFile) -> None:
     """
     for member in archive.infolist():
         if not MEMBER.fullmatch(member.filename):
-            raise Rejected(f"{member.filename!r}: no bundle has a member of this name")
+            raise Rejected(f"{member.filename!r}: a bundle has no member with this name")
         if member.file_size > MAX_RATIO * member.compress_size:
             raise Rejected(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
     *names, last = archive.namelist() or [""]
     if last != SUMS or len(set(names)) < len(names):
-        raise Rejected(f"{SUMS}: is not the last member, or another is there twice")
+        raise Rejected(f"{SUMS}: is not the last member, or a member is there twice")
     for name, line in zip_longest(names, lines(archive, SUMS), fillvalue=""):
         digest, _, packed = line.rstrip("\n").partition("  ")
         if name != packed:
@@ -122,9 +122,9 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             while piece := file.read(1 << 20):
                 actual.update(piece)
         if actual.hexdigest() != digest:
-            raise Rejected(f"{name}: is not what was packed, as {SUMS} says")
+            raise Rejected(f"{name}: differs from the digest in {SUMS}")
         if name.startswith(("blobs/", "manifests/")) and digest not in name:
-            raise Rejected(f"{name}: has the sha256 {digest}, and is named otherwise")
+            raise Rejected(f"{name}: has the sha256 {digest} and another name")
 
 
 def lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
@@ -160,7 +160,7 @@ def parse_keys(where: str, text: Iterable[str]) -> Keys:
         content = decode(where, encoded)
         hashed = hashlib.sha256(name.encode() + b"\n" + content).digest()[:4]
         if content[0] != 1 or len(content) != 33 or hashed.hex() != key_id:
-            raise Rejected(f"{where}: {line.strip()!r} is no Ed25519 key with its id")
+            raise Rejected(f"{where}: {line.strip()!r} is not an Ed25519 key with its id")
         keys[name, hashed] = Ed25519PublicKey.from_public_bytes(content[1:])
     return keys
 
@@ -186,7 +186,7 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
     """A signed checkpoint: see c2sp.org/tlog-checkpoint. Unknown keys' signatures are ignored."""
     match = NOTE.fullmatch(note)
     if match is None:
-        raise Rejected(f"{where}: {note[:80]!r} is no signed checkpoint")
+        raise Rejected(f"{where}: {note[:80]!r} is not a signed checkpoint")
     origin, size, root, signatures = match.groups()
     is_signed = False
     for line in signatures.rstrip("\n").split("\n"):
@@ -198,12 +198,14 @@ def open_note(where: str, note: str, keys: Keys) -> Checkpoint:
         try:
             key.verify(signature[4:], f"{origin}\n{size}\n{root}\n".encode())
         except InvalidSignature:
-            raise Rejected(f"{where}: the checkpoint of {size} events is signed wrongly") from None
+            raise Rejected(
+                f"{where}: the signature of the checkpoint of {size} events is wrong"
+            ) from None
         is_signed = True
     if not is_signed:
         raise Rejected(
-            f"{where}: the checkpoint of {size} events is signed by none of your keys, but by"
-            f" {signatures!r}; of a log whose key was replaced you need the older ones too"
+            f"{where}: the checkpoint of {size} events is signed by {signatures!r},"
+            " and by none of your keys; if the log's key was replaced, you need the older keys, too"
         )
     return Checkpoint(origin, int(size), decode(where, root))
 
@@ -218,7 +220,7 @@ class Tree:
     def add(self, height: int, root: bytes) -> None:
         """Add a subtree, or a leaf with height 0. A subtree starts at a multiple of its size."""
         if not 0 <= height < 60 or self.size % (1 << height) or len(root) != 32:
-            raise Rejected(f"{LOG}: after event {self.size} comes a subtree that cannot be there")
+            raise Rejected(f"{LOG}: after event {self.size} comes a subtree in a wrong place")
         self.size += 1 << height
         while self._peaks and self._peaks[-1].height == height:
             root = hashlib.sha256(b"\x01" + self._peaks.pop().root + root).digest()
@@ -268,7 +270,7 @@ def proved(
             try:
                 item.data()
             except Exception as error:
-                raise Rejected(f"{where}: is not as Stemma writes events: {error}") from None
+                raise Rejected(f"{where}: is not in the form that Stemma writes: {error}") from None
             tree.add(0, item.leaf())
             yield item
         else:
@@ -348,7 +350,7 @@ def check_dataset(
     tested = frozen.name == TESTED
     at = frozen if tested else created
     if at.data()["log_position"] >= at.position:
-        raise Rejected(f"event {at.position} ({at.name}): rests on events after it")
+        raise Rejected(f"event {at.position} ({at.name}): depends on later events")
     digest = frozen.data()["manifest"]
     member, actual, splits = f"manifests/{digest}.jsonl", hashlib.sha256(), []
     stored = lines(archive, member)
@@ -359,7 +361,9 @@ def check_dataset(
             raise Rejected(f"{member}, line {len(splits)}: from the events follows {line.strip()}")
         actual.update(line.encode())
     if next(stored, None) is not None or actual.hexdigest() != digest:
-        raise Rejected(f"{member}: holds more than the {len(splits)} lines that the events make")
+        raise Rejected(
+            f"{member}: has more than the {len(splits)} lines that follow from the events"
+        )
     counts = {f"{split}_images": splits.count(split) for split in ("train", "validation")}
     if tested:
         counts = {"images": len(splits)}
@@ -386,7 +390,9 @@ def views_above(views: dict[str, dict[str, Any]], created: Event) -> list[Above]
     while (parent_id := view.get("parent_id")) is not None:
         if parent_id not in views or len(above) == len(views):
             where = f"event {created.position} ({created.name})"
-            raise Rejected(f"{where}: of the views above, {parent_id} is missing, or above itself")
+            raise Rejected(
+                f"{where}: the parent view {parent_id} is missing, or is its own ancestor"
+            )
         above.append(Above(parent_id, views[parent_id]["kind"], view["conditions"]))
         view = views[parent_id]
     return above
@@ -523,32 +529,34 @@ def verify(archive: zipfile.ZipFile, keys: Keys, kept: Iterable[str]) -> Iterato
             created[event.stream] = event
         elif event.name in ("version.dataset_frozen", TESTED):
             frozen.append(event)
-        elif event.name == "version.training_completed":
+        elif event.name in ("version.training_completed", "version.adopted"):
             weights.append((event.stream, event.data()["checkpoint"]))
     if named < files:
         raise Rejected(f"{min(files - named)}: no event in the bundle names it")
     of, included = parse_json(next(lines(archive, "bundle.json")))["of"], sum(revisions.values())
     if included < tree.size if of == "all" else of not in revisions:
-        raise Rejected(f"bundle.json: says that this is a bundle of {of}, and it is not")
+        raise Rejected(f"bundle.json: this is not a bundle of {of}")
     datasets = list(check_datasets(archive, created, frozen))
 
-    yield f"bundle of {of}: {included} events, of the {tree.size} that were signed for"
+    yield f"bundle of {of}: {included} of {tree.size} signed events"
     yield f"proved: each event is in the log at its position; the root is {tree.root().hex()}"
     yield f"proved: each of {len(revisions)} streams is numbered from 1 on, with none missing"
     if own:
         yield f"proved: the log has only grown since your {len(own)} checkpoints"
     yield from datasets
     for stream, digest in weights:
-        verdict = "proved" if f"blobs/{digest}" in files else "NOT proved, for the file is not here"
+        verdict = (
+            "proved" if f"blobs/{digest}" in files else "NOT proved, because the file is missing"
+        )
         yield f"{verdict}: the weights of {stream} have the sha256 {digest}"
     yield f"proved: {len(files)} files, manifests and blobs, have the sha256 that an event names"
     if included < tree.size:
         yield (
-            "NOT proved: that what was left out is of no concern. An image, or the end of a stream,"
+            "NOT proved: that nothing of interest was left out. An image, or the end of a stream,"
             " may have been left out on purpose; a bundle of all events would show it"
         )
-    yield "NOT proved: that what events say is true, and anything about later events"
-    yield f"NOT proved: README.txt, blobs.jsonl and schemas/; only {SUMS} speaks for them"
+    yield "NOT proved: that the content of events is true, or anything about later events"
+    yield f"NOT proved: README.txt, blobs.jsonl and schemas/; only {SUMS} covers them"
 
 
 def report(line: str) -> None:
@@ -559,7 +567,9 @@ def report(line: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check an audit bundle of Stemma, offline.")
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--key", type=Path, help="the log's public keys, as you know them")
+    parser.add_argument(
+        "--key", type=Path, help="the log's public keys, from a source that you trust"
+    )
     parser.add_argument("--against", type=Path, help="signed checkpoints that you kept")
     options = parser.parse_args(arguments)
     try:
@@ -587,14 +597,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.key:
         report("VERIFIED with your key")
         return 0
-    report(
-        "NOT proved: whose log it is. It was checked with keys that the bundle's maker has chosen."
-    )
+    report("NOT proved: whose log it is. It was checked with the keys in the bundle.")
     report("Compare them with those that you were given elsewhere:")
     for (name, key_id), key in keys.items():
         encoded = base64.b64encode(b"\x01" + key.public_bytes_raw()).decode()
         report(f"{name}+{key_id.hex()}+{encoded}")
-    report("VERIFIED to be of one piece, with the keys in the bundle")
+    report("VERIFIED to be consistent, with the keys in the bundle")
     return 0
 
 

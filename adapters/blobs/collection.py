@@ -22,6 +22,7 @@ from domain.training.version import (
     BestCheckpointSaved,
     EpochItemsDiscarded,
     EpochItemsRecorded,
+    VersionCreated,
     VersionEvaluated,
     VersionTrainingCancelled,
 )
@@ -86,7 +87,7 @@ def collect(
     `older_than` is less than a day, and `Conflict` while another collection runs.
     """
     if older_than < SHORTEST:
-        raise Invalid("blobs are kept for a day at least", field="older_than")
+        raise Invalid("blobs must be kept for at least a day", field="older_than")
     with _exclusive(store):
         report = CollectionReport()
         if dry_run:
@@ -115,7 +116,7 @@ def check(store: Store, blobs: BlobStore) -> Iterator[BlobProblem]:
         if blobs.copies(order.entity_id):
             yield BlobProblem(
                 order.entity_id,
-                "erased, but there",
+                "erased, but still stored",
                 order.event.event_name,
                 order.position,
             )
@@ -136,6 +137,7 @@ def _events_in_use(store: Store) -> Iterator[Recorded]:
     without_items = _streams_with(EpochItemsDiscarded, store)
     for recorded in store.read_all():
         names_result = isinstance(recorded.event, _RESULTS)
+        names_result |= isinstance(recorded.event, VersionCreated) and bool(recorded.event.adopted)
         if names_result and recorded.stream in cancelled:
             continue
         if isinstance(recorded.event, EpochItemsRecorded) and recorded.stream in without_items:

@@ -38,7 +38,7 @@ def verified(digest: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def corrupt(digest: str) -> BlobCorrupt:
-    return BlobCorrupt(f"blob {digest} does not have the content its name promises")
+    return BlobCorrupt(f"blob {digest} does not have the content of its digest")
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:

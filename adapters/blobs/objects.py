@@ -147,7 +147,7 @@ class Objects:
     def adopt(self, path: Path, key: str) -> None:
         """Make a file of this file system a key's content, with the current time, by renaming it.
 
-        Raises `BlobMissing` if there is no such file.
+        Raises `BlobMissing` if file not found.
         """
         to = self._path(key)
         try:
@@ -219,7 +219,7 @@ class Objects:
         return self._folder / key
 
     def _is_plain(self, key: str) -> bool:
-        """Whether a key is the path of a file as it stands, which obstore need not be asked for."""
+        """Whether a key is the path of a file as it stands, without a call of obstore."""
         return self._folder is not None and _PLAIN_KEY.fullmatch(key) is not None
 
     def _folders(self, key: str) -> list[Path]:

@@ -54,7 +54,7 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
     form = FORMATS.get(request.format)
     if form is None or form.write is None:
         writable = ", ".join(name for name, each in FORMATS.items() if each.write)
-        raise Invalid(f"format is {request.format!r}; it is one of {writable}", field="format")
+        raise Invalid(f"format must be one of {writable}, got {request.format!r}", field="format")
     views = _views(store, request)
     declared = _declared(views, request.format)
 
@@ -86,7 +86,7 @@ def _bytes_of(image: PlacedImage, store: Store, blobs: BlobStore) -> bytes:
         if not erased_among(store, [image.state.blob]):
             raise
         raise Conflict(
-            f"image {image.image_id} was erased since: export without images, or as of a later"
+            f"image {image.image_id} was erased later: export without images, or as of a later"
             " position"
         ) from None
 
@@ -126,7 +126,7 @@ def _declared(views: dict[str, View], form: str) -> list[DeclaredView]:
         parent = views.get(view.parent_id or "")
         concepts = tuple(view.concepts.values())
         if view.crops and (form != STUDIO or parent is None):
-            what = "only the format studio holds them" if parent else "name its parent, too"
+            what = "only the format studio can hold them" if parent else "name its parent, too"
             raise Invalid(
                 f"the annotations of view {view.name!r} are of crops; {what}", field="view_id"
             )

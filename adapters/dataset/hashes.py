@@ -123,7 +123,7 @@ class Hasher:
         except BlobMissing:
             return None
         except Undecodable as error:
-            log.warning("image %s is not compared with others: %s", blob, error)
+            log.warning("image %s cannot be compared with others: %s", blob, error)
             return None
         finally:
             self._free.put(decoder)

@@ -1,4 +1,4 @@
-"""Small versions of images in the blob store: made once, and made anew to verify them."""
+"""Small versions of images in the blob store: made once, and made again to verify them."""
 
 from collections.abc import Iterator
 
@@ -71,7 +71,7 @@ def _small(decoder: Decoder, data: bytes, size: int | str, grey_bits: int | None
 
 
 def verify(blobs: BlobStore, decoder: Decoder) -> Iterator[WrongThumbnail]:
-    """Make each stored small version anew, and yield those that differ.
+    """Make each stored small version again, and yield those that differ.
 
     What was made by another recipe is not looked at: nobody is served it.
     """

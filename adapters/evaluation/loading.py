@@ -62,7 +62,7 @@ def _load(path: Path) -> PredictionArrays:
     images = Images(columns["image"].to_pylist(), splits == TRAIN, tested=TEST in found)
     _check(found <= {TRAIN, VALIDATION} or found == {TEST}, "an image is of no known split")
     _check(None not in images.ids, "an image has no id")
-    _check(len(set(images.ids)) == len(images.ids), "an image is in it twice")
+    _check(len(set(images.ids)) == len(images.ids), "an image is listed twice")
     ids = tuple(concept.concept_id for concept in concepts)
     if kind == DETECTION:
         return _boxes(ids, images, columns)
@@ -82,7 +82,9 @@ def _labels(kind: str, ids: tuple[str, ...], images: Images, columns: dict[str, 
     counts = _lengths(truth_lists)
     truth[np.repeat(np.arange(len(counts)), counts), true] = True
     single = kind == CLASSIFICATION
-    _check(not single or bool((counts == 1).all()), "an image has not one true concept")
+    _check(
+        not single or bool((counts == 1).all()), "an image does not have exactly one true concept"
+    )
     return Labels(kind, ids, images, truth, scores, single)
 
 
@@ -95,7 +97,7 @@ def _boxes(ids: tuple[str, ...], images: Images, columns: dict[str, Any]) -> Box
     index = _numbers(flat.field("matched")).astype(np.int64)
     true_boxes = np.diff(truth.starts)[predicted.image]
     _check(
-        bool(((index >= -1) & (index < true_boxes)).all()), "a box matches one that is not there"
+        bool(((index >= -1) & (index < true_boxes)).all()), "a box matches one that does not exist"
     )
     matched = np.where(index >= 0, truth.starts[predicted.image] + index, -1)
     hits = matched >= 0
@@ -139,7 +141,7 @@ def _numbers(column: Any) -> Any:
 
 
 def _check_scores(scores: Any) -> None:
-    _check(bool(((scores >= 0) & (scores <= 1)).all()), "a score is not from 0 to 1")
+    _check(bool(((scores >= 0) & (scores <= 1)).all()), "a score is outside 0 to 1")
 
 
 def _check(good: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of the process that measures predictions, and what it answers.
+"""Requests to the process that measures predictions, and its answers.
 
 This module loads nothing that measures: the service that asks needs none of it.
 """

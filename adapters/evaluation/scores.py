@@ -107,7 +107,7 @@ def _join_labels(
     lines: Sequence[ManifestLine],
 ) -> Scored:
     count = len(concepts)
-    _check(pa.types.is_list(column.type), "the column 'scores' has no lists of numbers")
+    _check(pa.types.is_list(column.type), "the column 'scores' does not hold lists of numbers")
     _check(column.null_count == 0, "an image has no scores")
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(lengths != count)
@@ -126,7 +126,10 @@ def _join_labels(
             truth[row, true] = True
             file.add({"image": line.image, "split": line.split, "truth": true, "scores": values})
     single = kind == CLASSIFICATION
-    _check(not single or bool((truth.sum(axis=1) == 1).all()), "an image has not one true concept")
+    _check(
+        not single or bool((truth.sum(axis=1) == 1).all()),
+        "an image does not have exactly one true concept",
+    )
     return Scored(np.array([line.split == TRAIN for line in lines]), truth, scores)
 
 
@@ -134,7 +137,7 @@ def _join_boxes(
     column: Any, target: Path, concepts: Sequence[ConceptLabel], lines: Sequence[ManifestLine]
 ) -> None:
     is_boxes = pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)
-    _check(is_boxes, "the column 'predicted' has no lists of boxes")
+    _check(is_boxes, "the column 'predicted' does not hold lists of boxes")
     _check(column.null_count == 0, "an image has no list of boxes")
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
     _check(int(lengths.max(initial=0)) <= MOST_BOXES, f"an image has over {MOST_BOXES} boxes")
@@ -207,7 +210,7 @@ def _numbers(concepts: Sequence[ConceptLabel]) -> dict[str, int]:
 
 def _floats(column: Any, what: str) -> NDArray[np.float64]:
     is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-    _check(is_number, f"a {what} is no number")
+    _check(is_number, f"a {what} is not a number")
     _check(column.null_count == 0, f"a {what} is missing")
     numbers: NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
     return numbers
@@ -218,7 +221,7 @@ def _refuse_scores(
 ) -> None:
     wrong = np.flatnonzero(~((lowest >= 0) & (highest <= 1)))
     if len(wrong):
-        raise ScoresRefused(f"image {lines[int(wrong[0])].image} has a score not from 0 to 1")
+        raise ScoresRefused(f"image {lines[int(wrong[0])].image} has a score outside 0 to 1")
 
 
 def _whole(column: Any) -> Any:

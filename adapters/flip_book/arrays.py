@@ -121,7 +121,9 @@ class Book(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for epoch in self.epochs[1:]:
             if not epoch.items.are_those_of(self.items):
-                raise ItemsUnreadable(f"the items of epoch {epoch.epoch} are others")
+                raise ItemsUnreadable(
+                    f"the items of epoch {epoch.epoch} differ from those of other epochs"
+                )
 
     @property
     def items(self) -> Items:

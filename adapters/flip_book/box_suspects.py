@@ -148,8 +148,8 @@ def _of_missing_box(
         MARGIN,
         DoubtedLabel(own, False, box),
         Suggestion(ADD, own, box),
-        f"predicted {detections.name_of(concept, labels)} with {last.score[place]:.2f} where no box"
-        f" is{often}",
+        f"predicted {detections.name_of(concept, labels)} with {last.score[place]:.2f} where"
+        f" there is no box{often}",
     )
 
 

@@ -18,7 +18,8 @@ from domain.library.view import DETECTION, TAGGING
 from domain.training.messages import ConceptLabel
 
 HELD_BYTES = 256_000_000
-"""The most bytes of epochs in memory; a version's that is asked for stays even if it is larger."""
+"""The most bytes of epochs in memory; those of the requested version stay even if they are
+larger."""
 
 
 class Books:
@@ -122,7 +123,7 @@ def _images(columns: dict[str, Any], repeats: int) -> tuple[list[str], Any]:
     if not set(splits) <= {TRAIN, VALIDATION}:
         raise ItemsUnreadable("an image is of no known split")
     if len(set(ids)) != len(ids) or len(columns["image"]) != len(ids) * repeats:
-        raise ItemsUnreadable("an image is in it twice")
+        raise ItemsUnreadable("an image is listed twice")
     return ids, splits == TRAIN
 
 

@@ -81,11 +81,11 @@ def _suggested(
 def _learnt(metrics: Dynamics, place: int) -> str:
     first, forgotten = int(metrics.first_learnt[place]), int(metrics.forgotten[place])
     if first == NEVER:
-        return "never learnt"
+        return "never learned"
     if not forgotten:
-        return f"learnt in epoch {first}"
+        return f"learned in epoch {first}"
     times = "once" if forgotten == 1 else f"{forgotten} times"
-    return f"learnt in epoch {first} and forgotten {times}"
+    return f"learned in epoch {first} and forgotten {times}"
 
 
 def _of(number: int, epochs: int) -> str:

@@ -15,8 +15,8 @@ def kind_of(options: ReadOptions, form: str, *kinds: str) -> str:
     """
     if options.kind is not None and options.kind not in kinds:
         raise Invalid(
-            f"{form} holds a view of kind {' or '.join(kinds)}, not {options.kind!r}; choose the"
-            " kind accordingly",
+            f"{form} holds views of kind {' or '.join(kinds)}, not {options.kind!r}; choose"
+            " another kind",
             field="kind",
         )
     return options.kind or kinds[0]
@@ -24,7 +24,9 @@ def kind_of(options: ReadOptions, form: str, *kinds: str) -> str:
 
 def checked_kind(kind: str) -> str:
     if kind not in KINDS:
-        raise Invalid(f"a view's kind is {' or '.join(KINDS)}, not {kind[:60]!r}", field="kind")
+        raise Invalid(
+            f"a view's kind must be {' or '.join(KINDS)}, got {kind[:60]!r}", field="kind"
+        )
     return kind
 
 
@@ -43,16 +45,18 @@ def view_annotations(
         return _of_crops(kind, annotations, without_concept)
     labels = {annotation.label for annotation in annotations}
     if without_concept and annotations:
-        raise Flaw(f"the image is without concept and yet has {annotations[0].label!r}; choose one")
+        raise Flaw(
+            f"the image is marked as without concept, but has {annotations[0].label!r}; choose one"
+        )
     if kind == CLASSIFICATION and without_concept:
-        raise Flaw("in a classification every image has a concept; give one or leave the row out")
+        raise Flaw("in a classification every image must have a concept; add one or remove the row")
     if kind == CLASSIFICATION and len(annotations) > 1:
         raise Flaw(
-            f"the image has {len(annotations)} concepts, and one fits a classification; leave one,"
-            " or import with the kind tagging"
+            f"the image has {len(annotations)} concepts, and a classification takes one; keep"
+            " one, or import with the kind tagging"
         )
     if kind != DETECTION and len(labels) < len(annotations):
-        raise Flaw("a concept is given twice; remove one")
+        raise Flaw("a concept is listed twice; remove one")
     if not annotations and not without_concept:
         return None
     return ViewAnnotations(tuple(annotations), without_concept)
@@ -62,11 +66,11 @@ def _of_crops(
     kind: str, annotations: Sequence[SourceAnnotation], without_concept: bool
 ) -> ViewAnnotations | None:
     if kind == CLASSIFICATION and without_concept:
-        raise Flaw("in a classification every crop has a concept; leave those without one out")
+        raise Flaw("in a classification every crop must have a concept; remove those without one")
     if len(set(annotations)) < len(annotations):
-        raise Flaw("a concept of a crop is given twice; remove one")
+        raise Flaw("a concept of a crop is listed twice; remove one")
     if kind == CLASSIFICATION and len({each.box for each in annotations}) < len(annotations):
-        raise Flaw("a crop has several concepts, and one fits a classification; leave one")
+        raise Flaw("a crop has several concepts, and a classification takes one; keep one")
     if not annotations and not without_concept:
         return None
     return ViewAnnotations(tuple(annotations), without_concept)

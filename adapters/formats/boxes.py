@@ -40,9 +40,9 @@ def pixel_box(
 
 def _span(start: float, end: float, slack: float) -> tuple[float, float]:
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise Flaw("the box is not finite; give numbers")
+        raise Flaw("the box is not finite; use finite numbers")
     if start < -slack or end > 1 + slack:
-        raise Flaw("the box reaches beyond the image; correct it, or have boxes clipped")
+        raise Flaw("the box reaches beyond the image; correct it, or import with the option clip")
     first = round(min(max(start, 0.0), 1.0), DECIMALS) + 0.0
     length = round(round(min(max(end, 0.0), 1.0), DECIMALS) - first, DECIMALS)
     if length <= 0:
@@ -92,6 +92,6 @@ def image_sides(width: object, height: object) -> tuple[int, int]:
         except ValueError:
             side = 0
         if not 1 <= side < 2**31:
-            raise Flaw(f"the image's {name} is {str(value)[:20]!r}; give its pixels")
+            raise Flaw(f"the image's {name} is {str(value)[:20]!r}; it must be pixels")
         sides.append(side)
     return sides[0], sides[1]

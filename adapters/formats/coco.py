@@ -59,7 +59,8 @@ from domain.library.view import DETECTION
 
 CROWD = "crowd regions (iscrowd) are left out"
 WITHOUT_ANNOTATIONS = (
-    "images without annotations are taken as {}; the option `unlabelled` (`--unlabelled`) changes"
+    "images without annotations are imported as {}; the option `unlabelled` (`--unlabelled`)"
+    " changes"
     " that"
 )
 
@@ -68,7 +69,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, "COCO", DETECTION)
     files = {path: decoded(folder, path, options.max_bytes) for path in coco_paths(folder)}
     if not files:
-        raise Invalid("there is no COCO file; looked for *.json here and in annotations/")
+        raise Invalid("no COCO file found; looked for *.json here and in annotations/")
     parents = parents_of(files.values())
     concepts: dict[str, None] = {}
     for path, file in files.items():
@@ -85,7 +86,7 @@ def _images(
 ) -> Iterator[Item]:
     first = next(iter(files))
     for key, name in parents:
-        text = f"category {name!r} is only the parent of others, so it is no concept"
+        text = f"category {name!r} is only a parent of others, so it is not a concept"
         yield Note(f"{printable(first)}: category {key}", text)
     seen: set[str] = set()
     while files:
@@ -120,7 +121,7 @@ class _FileImages:
         images: dict[Id, CocoImage] = {}
         for image in self._file.images:
             if images.setdefault(image.id, image) is not image:
-                yield Problem(self._where(image), "the image's id is given twice; renumber one")
+                yield Problem(self._where(image), "the image's id is used twice; renumber one")
         yield from self._grouped(images, grouped)
         for image in images.values():
             yield from self._image(image, grouped.get(image.id, []))
@@ -133,9 +134,9 @@ class _FileImages:
             if annotation.iscrowd:
                 yield Note(self._of(annotation), CROWD)
             if annotation.id is not None and annotation.id in ids:
-                yield Problem(self._of(annotation), "the id is given twice; renumber one")
+                yield Problem(self._of(annotation), "the id is used twice; renumber one")
             elif annotation.image_id not in images:
-                reason = f"there is no image {annotation.image_id!r}; correct image_id"
+                reason = f"image {annotation.image_id!r} not found; correct image_id"
                 yield Problem(self._of(annotation), reason)
             else:
                 grouped.setdefault(annotation.image_id, []).append(annotation)
@@ -195,13 +196,13 @@ class _FileImages:
         self, annotation: CocoAnnotation, size: tuple[int, int]
     ) -> SourceAnnotation:
         if annotation.category_id not in self._labels:
-            raise Flaw(f"there is no category {annotation.category_id}; correct category_id")
+            raise Flaw(f"category {annotation.category_id} not found; correct category_id")
         try:
             x, y, width, height = msgspec.convert(
                 annotation.bbox, tuple[float, float, float, float]
             )
         except msgspec.ValidationError as error:
-            raise Flaw("bbox is not [x, y, width, height] in numbers; correct it") from error
+            raise Flaw("bbox must be four numbers, [x, y, width, height]; correct it") from error
         box = pixel_box(x, y, x + width, y + height, *size, clip=self._options.clip)
         return SourceAnnotation(self._labels[annotation.category_id], box)
 

@@ -76,7 +76,7 @@ def recognise(folder: Path) -> Recognition:
             refusals.append(f"{printable(path)} has images, but no annotations with categories")
             continue
         return Recognition(reads=(*map(glob.escape, paths), *SIBLINGS))
-    return Recognition("; ".join(refusals[:3]) or "there is no *.json here or in annotations/")
+    return Recognition("; ".join(refusals[:3]) or "no *.json found here or in annotations/")
 
 
 def coco_paths(folder: Path) -> list[str]:
@@ -98,7 +98,7 @@ def decoded(folder: Path, path: str, max_bytes: int) -> CocoFile:
     except RecursionError as error:
         raise Invalid(f"{printable(path)}: the JSON nests too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{printable(path)}: this is no COCO file: {error}") from error
+        raise Invalid(f"{printable(path)}: this is not a COCO file: {error}") from error
 
 
 def labels_of(
@@ -116,7 +116,7 @@ def labels_of(
         except Flaw as flaw:
             raise Invalid(f"{where}: {flaw}") from flaw
         if category.id in labels or name in names:
-            raise Invalid(f"{where}: the id or the name {name!r} is given twice; remove one")
+            raise Invalid(f"{where}: the id or the name {name!r} is used twice; remove one")
         labels[category.id] = name
         names.add(name)
     return labels

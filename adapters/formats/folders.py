@@ -37,8 +37,8 @@ from domain.library.view import CLASSIFICATION
 NO_CLASSES = {"images", "image", "imgs", "img", "jpegimages", "labels", "annotations", "data"}
 """Names of folders that are no class: their images have no label."""
 LINK = "links are not followed; put the file or folder here"
-NO_IMAGE = "files that are no images are left out"
-NO_LABEL = "images of the test split that are in no label's folder are left out"
+NO_IMAGE = "files that are not images are left out"
+NO_LABEL = "images of the test split outside the folders of labels are left out"
 
 
 def recognise(folder: Path) -> Recognition:
@@ -47,7 +47,9 @@ def recognise(folder: Path) -> Recognition:
     ]
     for parent, name in labels:
         if name.lower() in NO_CLASSES:
-            return Recognition(f"{printable(joined(parent, name))}/ is no class by its name")
+            return Recognition(
+                f"{printable(joined(parent, name))}/ does not have the name of a class"
+            )
     with_images = (
         current
         for parent, name in labels
@@ -55,7 +57,7 @@ def recognise(folder: Path) -> Recognition:
         if current.rpartition("/")[2] == name and any(map(is_image, entries.files))
     )
     if next(with_images, None) is None:
-        return Recognition("there is no <class>/<image>")
+        return Recognition("no <class>/<image> found")
     return Recognition()
 
 
@@ -69,7 +71,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
             except Flaw:
                 continue  # reported as a problem when the images are read
     if not labels:
-        raise Invalid("there is no folder per class; looked for <label>/<image>")
+        raise Invalid("no folder per class found; looked for <label>/<image>")
     view = DeclaredView(options.view, kind, tuple(sorted(labels)))
     return Contents((view,), _images(folder, options.view))
 
@@ -138,7 +140,8 @@ def _labelled(folder: Path, path: str, name: str, split: str, view: str) -> Iter
             yield from _labelled(folder, where, name, split, view)
         else:
             yield Problem(
-                printable(where), "a label's folder holds images only; move this folder's up"
+                printable(where),
+                "the folder of a label may contain only images; move the files of this folder up",
             )
     for file in entries.others:
         yield Problem(printable(joined(path, file)), LINK)
@@ -165,7 +168,7 @@ def _strays(folder: Path, path: str, advice: str) -> Iterator[Problem | Note]:
     for file in entries.files:
         where = joined(path, file)
         if is_image(file) or conversion_advice(file) is not None:
-            reason = f"the image is in no label's folder; {advice}"
+            reason = f"the image is not in the folder of a label; {advice}"
             yield Problem(printable(where), reason, where)
         elif where not in lists:
             yield Note(printable(where), NO_IMAGE)

@@ -115,7 +115,7 @@ def _with_ending(folder: Path, path: str) -> str | None:
         if is_plain(folder, path + ending)
     ]
     if len(found) > 1:
-        raise Flaw(f"{path!r} has no ending, and {' and '.join(found)} are there; name one")
+        raise Flaw(f"{path!r} has no extension, and {' and '.join(found)} both exist; name one")
     return found[0] if found else None
 
 

@@ -60,7 +60,7 @@ FORMATS = {
         voc.recognise,
         voc.read,
         voc.write,
-        "*.xml in Annotations/ or by the images",
+        "*.xml in Annotations/ or beside the images",
         frozenset({".xml"}),
     ),
     "yolo": Format(
@@ -126,7 +126,7 @@ def detect(folder: Path) -> str:
         matches.remove(FOLDERS)
     if not matches:
         reasons = "; ".join(f"{name}: {found.refusal}" for name, found in recognised.items())
-        raise Invalid(f"no annotation format is recognised: {reasons}", field="format")
+        raise Invalid(f"no annotation format was recognised: {reasons}", field="format")
     if len(matches) > 1:
         raise Invalid(
             f"the folder looks like {' and '.join(matches)}; name the format", field="format"
@@ -144,7 +144,7 @@ def _unread(path: str, match: str, recognised: dict[str, Recognition]) -> Invali
     ]
     why = f" ({'; '.join(reasons)})" if reasons else ""
     return Invalid(
-        f"the folder looks like {match}, but {path} names images or has boxes, and would not be"
+        f"the folder looks like {match}, but {path} names images or has boxes, which would not be"
         f" read{why}; name the format, correct the file or remove it",
         field="format",
     )

@@ -13,8 +13,8 @@ from adapters.formats.splits import list_paths
 from adapters.images.file_format import SUFFIXES
 from adapters.uploads.disk_set import DiskSet
 
-UNNAMED = "images that no annotation file names are left out"
-REPEATED = "the same box with the same label is given twice"
+UNNAMED = "images that are in no annotation file are left out"
+REPEATED = "the same box with the same label appears twice"
 DATA = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".txt")
 HEAD = 1 << 16
 MOST_PROBED = 500

@@ -75,10 +75,11 @@ def inside(path: str) -> str:
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if path.startswith("/") or "\\" in path or re.match("[A-Za-z]:", path) or ".." in parts:
         raise Flaw(
-            f"the path {path[:100]!r} leads elsewhere; give it from the source's folder, with /"
+            f"the path {path[:100]!r} leads outside; write it relative to the source's folder,"
+            " with /"
         )
     if not parts or not is_text(path):
-        raise Flaw(f"the path {path[:100]!r} has no printable name; give a file's path")
+        raise Flaw(f"the path {path[:100]!r} is not printable; use the path of a file")
     if len(path) > 1000 or any(len(part.encode()) > 255 for part in parts):
         raise Flaw(f"the path {path[:100]!r}... is too long; a name has at most 255 bytes")
     return "/".join(parts)
@@ -112,7 +113,7 @@ def _mode(path: str) -> int:
 def open_plain(folder: Path, path: str, max_bytes: int) -> BinaryIO:
     """Open an annotation file. Raises `Invalid` for a link, a device or a file too large."""
     if not is_plain(folder, path):
-        raise Invalid(f"{printable(path)}: there is no such plain file; links are not followed")
+        raise Invalid(f"{printable(path)}: file not found; links are not followed")
     file = (folder / path).open("rb")
     size = os.fstat(file.fileno()).st_size
     if size > max_bytes:

@@ -44,8 +44,8 @@ FILLERS = {
 LIST_FOLDERS = ("", "meta", "splits", "lists", "annotations")
 PROBED_LINES = 20
 _WITH_NUMBERS = re.compile(r"(\S+)(?:\s+-?\d+)+")
-UNLISTED = "images that no list of a split names are left out"
-ABSENT = "images of the test split that are not there are left out"
+UNLISTED = "images that are in no list of a split are left out"
+ABSENT = "missing images of the test split are left out"
 
 
 def meaning(name: str) -> str | None:
@@ -58,7 +58,7 @@ def left_out(path: str, where: str, name: str) -> LeftOut:
     return LeftOut(
         where,
         f"images of split {printable(name.strip())[:60]!r} are left out: Stemma has train,"
-        " validation and test; rename the split to take them",
+        " validation and test; rename the split to import them",
         path,
     )
 

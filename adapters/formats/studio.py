@@ -89,7 +89,7 @@ def _images(
         try:
             line = msgspec.json.decode(text, type=StudioLine)
             if len(line.data) != 1:
-                raise Flaw(f"data has {len(line.data)} files; give one a line")
+                raise Flaw(f"data has {len(line.data)} files; use one line for each")
             split, name = _split(line), line.data[0].file
             if split is not None and may_be_absent(split) and not _is_there(folder, name):
                 yield absent(name, where, split)
@@ -100,11 +100,11 @@ def _images(
                 yield left_out(image, where, split)
                 continue
             if seen.add(image) is not None:
-                raise Flaw(f"{image!r} comes again; give one line, with all its annotations")
+                raise Flaw(f"{image!r} appears again; use one line with all its annotations")
             by_view = _annotated(line.annotations or [], views, options.clip)
             yield SourceImage(image, where, split, _metadata(line), by_view)
         except (msgspec.DecodeError, RecursionError) as error:
-            yield Problem(where, f"the line is no JSON of an image: {error}", image)
+            yield Problem(where, f"the line is not the JSON of an image: {error}", image)
         except Flaw as flaw:
             yield Problem(where, str(flaw), image)
 
@@ -119,7 +119,7 @@ def _is_there(folder: Path, name: str) -> bool:
 def _split(line: StudioLine) -> str | None:
     names = [line.splits] if isinstance(line.splits, str) else line.splits or []
     if len(names) > 1:
-        raise Flaw(f"the image is in {len(names)} splits; leave one")
+        raise Flaw(f"the image is in {len(names)} splits; keep one")
     return names[0] if names else None
 
 
@@ -129,7 +129,7 @@ def _metadata(line: StudioLine) -> dict[str, str]:
     for key, raw in (line.metadata or {}).items():
         text = bytes(raw).decode()
         if text.startswith(("{", "[")):
-            raise Flaw(f"metadata {key[:60]!r} nests; give a text, a number or true or false")
+            raise Flaw(f"metadata {key[:60]!r} is nested; use a text, a number, true or false")
         if text != "null":
             metadata[key] = msgspec.json.decode(text, type=str) if text[0] == '"' else text
     return storable(metadata)
@@ -156,9 +156,9 @@ def _annotated(
             elif view.kind == TAGGING and not view.crops:
                 denied.setdefault(view.name, set()).add(name)
             elif view.kind != TAGGING:
-                raise Flaw(f"bool is false in a {view.kind} view; only tagging says no")
+                raise Flaw(f"bool is false in a {view.kind} view; only tagging has false")
             elif box is not None:
-                raise Flaw("bool is false of a crop; leave the concept out")
+                raise Flaw("bool is false for a crop; remove the concept")
         holds_any = any(concept.holds for concept in annotation.concepts)
         if not annotation.concepts or (view.crops and not holds_any):
             emptied.add(view.name)
@@ -176,7 +176,9 @@ def _annotated(
     for name in names:
         in_view, view = by_view[name], views[name]
         if any(annotation.label in denied.get(name, ()) for annotation in in_view):
-            raise Flaw(f"view {name!r}: a concept is annotated as present and as absent; choose")
+            raise Flaw(
+                f"view {name!r}: a concept is annotated as both present and absent; choose one"
+            )
         nothing = name in emptied or (not in_view and not view.crops)
         result = view_annotations(view.kind, in_view, nothing, crops=view.crops)
         if result is not None:
@@ -212,14 +214,16 @@ def _box(
 ) -> Box | None:
     if not view.boxed or not annotation.concepts:
         if annotation.region is not None:
-            raise Flaw(f"a region says nothing in {view.kind} view {view.name!r}; remove it")
+            raise Flaw(f"a region has no meaning in {view.kind} view {view.name!r}; remove it")
         return None
     if view.crops and region is None:
         if not any(concept.holds for concept in annotation.concepts):
             return None
-        raise Flaw(f"view {view.name!r} is about crops; give the annotation the region of one")
+        raise Flaw(
+            f"view {view.name!r} has crops as its items; add the region of a crop to the annotation"
+        )
     if region is None or (view.kind == DETECTION and len(annotation.concepts) > 1):
-        raise Flaw("in a detection view an annotation has a region and one concept")
+        raise Flaw("in a detection view an annotation needs a region and one concept")
     bbox = region.bbox
     return pixel_box(bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax, 1, 1, clip=clip)
 

@@ -117,7 +117,7 @@ def read_header(folder: Path, path: str, max_bytes: int) -> StudioHeader:
         try:
             return msgspec.json.decode(next(text, ""), type=StudioHeader)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Invalid(f"{printable(path)}:1: this is no header of Studio: {error}") from error
+            raise Invalid(f"{printable(path)}:1: this is not a Studio header: {error}") from error
 
 
 def views_of(path: str, header: StudioHeader) -> dict[str, DeclaredView]:
@@ -135,9 +135,9 @@ def _declare(view: StudioView, parent: DeclaredView | None, views: dict[str, Dec
     name = clean_name(view.name, "the view's name")
     concepts = tuple(label(concept.name) for concept in view.concepts)
     if name in views or len(set(concepts)) < len(concepts):
-        raise Invalid(f"view {name!r} or one of its concepts is given twice; remove one")
+        raise Invalid(f"view {name!r} or one of its concepts is used twice; remove one")
     if isinstance(view.conditions, dict) and view.conditions:
-        raise Invalid(f"conditions of view {name!r} are no lists of lists of concepts")
+        raise Invalid(f"conditions of view {name!r} must be lists of lists of concepts")
     conditions = tuple(
         tuple(label(concept.name) for concept in group)
         for group in view.conditions or ()

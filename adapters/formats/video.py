@@ -15,7 +15,7 @@ VIDEO, TIME, FRAME = "video", "time", "frame"
 
 def recognise(folder: Path) -> Recognition:
     if not is_plain(folder, LIST):
-        return Recognition("the source is no video file (MP4, MOV, AVI or WebM)")
+        return Recognition("the source is not a video file (MP4, MOV, AVI or WebM)")
     return Recognition(reads=(LIST,))
 
 

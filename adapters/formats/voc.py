@@ -58,11 +58,12 @@ SET_FOLDERS = (SETS, "ImageSets")
 IMAGE_FOLDERS = ("JPEGImages", "images", "data")
 FORM = "Pascal VOC"
 QUOTED = re.compile('".+"')
-NO_XML = "there is no *.xml with <annotation> in Annotations/ or by the images"
+NO_XML = "there is no *.xml with <annotation> in Annotations/ or beside the images"
 WITHOUT_OBJECTS = (
-    "images without objects are taken as {}; the option `unlabelled` (`--unlabelled`) changes that"
+    "images without objects are imported as {}; the option `unlabelled` (`--unlabelled`) changes"
+    " that"
 )
-UNLISTED = "images that no list in ImageSets names are left out"
+UNLISTED = "images that are in no list of ImageSets are left out"
 
 
 def recognise(folder: Path) -> Recognition:
@@ -82,7 +83,9 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     kind = kind_of(options, FORM, DETECTION)
     roots = _roots(folder)
     if next((path for root in roots for path in _paths(folder, root)), None) is None:
-        raise Invalid("there is no Pascal VOC; looked for *.xml in Annotations/ and by the images")
+        raise Invalid(
+            "no Pascal VOC file found; looked for *.xml in Annotations/ and beside the images"
+        )
     view = DeclaredView(options.view, kind, ())
     return Contents((view,), _images(folder, roots, options))
 
@@ -196,7 +199,7 @@ def _sets(
                 if not there:
                     if may_be_absent(split):
                         continue
-                    raise Flaw(f"there is no {paths[-1]}; add it, or remove the line")
+                    raise Flaw(f"{paths[-1]} not found; add it, or remove the line")
                 stem = stems[there[0]]
                 if splits.setdefault(stem, split) != split and split not in UNDECIDED:
                     raise Flaw(f"{stem!r} is in both {splits[stem]} and {split}; choose one")

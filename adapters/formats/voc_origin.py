@@ -8,9 +8,12 @@ from adapters.formats.items import Note
 from adapters.formats.sources import printable
 from adapters.formats.xml_tree import LARGEST
 
-FROM_0 = "boxes count from 0, as in CVAT, since one begins at 0; the option origin changes that"
+FROM_0 = (
+    "boxes are counted from 0, as in CVAT, because one begins at 0; the option origin changes that"
+)
 FROM_1 = (
-    "boxes count from 1, as in VOC's kit, since none begins at 0; the option origin changes that"
+    "boxes are counted from 1, as in the VOC development kit, because none begins at 0; the"
+    " option origin changes that"
 )
 _LEAST = re.compile(rb"<[xy]min>\s*([-+.0-9eE]+)\s*</[xy]min>")
 

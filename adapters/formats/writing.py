@@ -49,7 +49,7 @@ def boxes_of(image: SourceImage, view: DeclaredView) -> Iterator[tuple[str, Box]
 def class_index(label: str, indexes: dict[str, int], image: SourceImage) -> int:
     """The number of a label's class in the export. Raises `Invalid` if the view lacks the label."""
     if label not in indexes:
-        raise Invalid(f"{image.path}: {label!r} is no concept of the exported view")
+        raise Invalid(f"{image.path}: {label!r} is not a concept of the exported view")
     return indexes[label]
 
 
@@ -67,8 +67,8 @@ class Stems:
     def take(self, stem: str, image: SourceImage, form: str) -> str:
         if stem in self._taken:
             raise Invalid(
-                f"{image.path}: {form} tells images apart by their names without the ending, and"
-                f" {stem!r} is taken; rename the image"
+                f"{image.path}: {form} identifies images by their names without the extension,"
+                f" and {stem!r} is already used; rename the image"
             )
         self._taken.add(stem)
         return stem

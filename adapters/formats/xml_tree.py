@@ -57,7 +57,7 @@ def parse(folder: Path, path: str, max_bytes: int) -> Element:
     except (SAXException, ValueError, LookupError) as error:
         raise Flaw(f"the XML is damaged: {error}") from error
     if tree.root is None or tree.root.tag != "annotation":
-        raise Flaw("the XML is no Pascal VOC: its root is not <annotation>")
+        raise Flaw("the XML is not Pascal VOC: its root is not <annotation>")
     return tree.root
 
 

@@ -62,10 +62,10 @@ from domain.errors import Invalid
 from domain.library.view import DETECTION
 
 FORM = "YOLO"
-POLYGON = "polygons are taken as the boxes around them"
+POLYGON = "polygons are imported as the boxes around them"
 CONFIDENCE = "the confidence of a box, its sixth number, is left out"
 KEYPOINTS = "keypoints are left out"
-UNNAMED = "images in no folder or list of a split, as data.yaml names them, are left out"
+UNNAMED = "images that are in none of the folders or lists of data.yaml are left out"
 
 
 def recognise(folder: Path) -> Recognition:
@@ -77,7 +77,7 @@ def recognise(folder: Path) -> Recognition:
     except Invalid as refusal:
         return Recognition(refusal.detail)
     if not path.endswith((".yaml", ".yml")) and not _has_labels(folder, path):
-        return Recognition(f"{printable(path)} is there, but no label file of an image")
+        return Recognition(f"{printable(path)} exists, but no label file of an image does")
     return Recognition(reads=("*.txt", "*.yaml", "*.yml", "*.names", "*.data"))
 
 
@@ -133,7 +133,7 @@ def _lone_labels(folder: Path, current: str, entries: Listing) -> Iterator[Probl
         stem = without_suffix(name)
         if name.endswith(".txt") and name != "classes.txt" and stem not in image_stems:
             where = printable(joined(current, name))
-            reason = f"there is no image {stem!r} in {printable(image_folder)}/; add it"
+            reason = f"image {stem!r} not found in {printable(image_folder)}/; add it"
             yield Problem(where, advice.get(stem) or reason)
 
 
@@ -203,7 +203,7 @@ def _labelled(fields: list[str], data: Data, clip: bool) -> SourceAnnotation:
     elif len(numbers) >= 6 and len(numbers) % 2 == 0:
         xs, ys = numbers[::2], numbers[1::2]
         if not all(map(math.isfinite, numbers)):
-            raise Flaw("a point of the polygon is not finite; give numbers")
+            raise Flaw("a point of the polygon is not finite; use finite numbers")
         left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
     else:
         raise Flaw(
@@ -217,7 +217,7 @@ def _class_name(field: str, data: Data) -> str:
     """The name of a class's number, which NumPy writes as `0.0`."""
     match = re.fullmatch(r"(\d{1,9})(\.0*)?", field)
     if match is None:
-        raise Flaw(f"class {field[:60]!r} is no number of a class; YOLO has 0, 1, 2, ...")
+        raise Flaw(f"class {field[:60]!r} is not the number of a class; YOLO uses 0, 1, 2, ...")
     index = int(match[1])
     if index not in data.names:
         raise Flaw(f"class {index} has no name in {data.path}; add it or correct it")

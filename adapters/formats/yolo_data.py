@@ -64,7 +64,7 @@ def read_data(folder: Path, max_bytes: int) -> Data:
     path = names_file(folder)
     if path is None:
         raise Invalid(
-            "there are no YOLO names; looked for data.yaml, classes.txt, obj.names and *.names"
+            "no YOLO class names found; looked for data.yaml, classes.txt, obj.names and *.names"
         )
     if path.lower().endswith((".yaml", ".yml")):
         return _from_yaml(folder, path, read_bytes(folder, path, min(max_bytes, LARGEST)))
@@ -92,7 +92,7 @@ class _Loader(yaml.BaseLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read; write out what they stand for")
+            raise yaml.YAMLError("aliases are not supported; write the values out")
         return super().compose_node(parent, index)
 
 
@@ -121,10 +121,10 @@ def _names(path: str, pairs: Iterable[tuple[object, object]]) -> dict[int, str]:
         number = str(key)
         try:
             if not number.isdecimal() or len(number) > 9:
-                raise Flaw("a class's number is 0, 1, 2, ...")
+                raise Flaw("the number of a class must be 0, 1, 2, ...")
             name = label(value if isinstance(value, str) else "")
             if name in used:
-                raise Flaw(f"{name!r} is given twice; rename one")
+                raise Flaw(f"{name!r} is used twice; rename one")
         except Flaw as flaw:
             raise Invalid(f"{printable(path)}: name {number[:60]!r}: {flaw}") from flaw
         names[int(number)] = name
@@ -173,7 +173,7 @@ class Splits:
                     elif entry.endswith(".txt") and is_plain(self._folder, entry):
                         yield from self._lists.read(entry, key, max_bytes)
                     elif not may_be_absent(key):
-                        raise Flaw(f"{key} is {entry!r}, which is no folder or list; correct it")
+                        raise Flaw(f"{key} is {entry!r}, which is not a folder or list; correct it")
                 except Flaw as flaw:
                     yield Problem(self._data.path, str(flaw))
 

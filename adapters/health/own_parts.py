@@ -45,7 +45,7 @@ class OwnParts(Collector):
         )
         failures = CounterMetricFamily(
             "stemma_process_part_failures",
-            "How often the part had to begin again in this process",
+            "How often the service restarted in this process",
             labels=["part"],
         )
         for name in self._names:
@@ -55,7 +55,7 @@ class OwnParts(Collector):
         yield failures
         yield GaugeMetricFamily(
             "stemma_process_silent_seconds",
-            "Since the database last took a sign of life of this process",
+            "Seconds since the database last accepted a heartbeat of this process",
             value=self._heartbeats.silent(),
         )
 
@@ -71,4 +71,4 @@ class OwnParts(Collector):
         silent = self._heartbeats.silent()
         if silent < SILENT_SECONDS:
             return HEALTHY
-        return PartHealth("failed", f"PostgreSQL has taken no sign of life for {silent:.0f} s")
+        return PartHealth("failed", f"PostgreSQL has accepted no heartbeat for {silent:.0f} s")

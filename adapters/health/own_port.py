@@ -66,9 +66,8 @@ def own_port(settings: Settings, registry: CollectorRegistry, checks: Checks) ->
         server = make_server(*address, _application(registry, checks), _Server, _Handler)
     except (OSError, OverflowError) as error:
         raise SettingsError(
-            f"STEMMA_METRICS_PORT {settings.metrics_port} cannot be listened on at"
-            f" STEMMA_METRICS_HOST {settings.metrics_host}: {error}; give each process a port of"
-            " its own"
+            f"STEMMA_METRICS_PORT {settings.metrics_port} at STEMMA_METRICS_HOST"
+            f" {settings.metrics_host} cannot be used: {error}; give each process its own port"
         ) from error
     serve = partial(server.serve_forever, poll_interval=0.1)
     thread = threading.Thread(target=serve, name="own port", daemon=True)

@@ -1,6 +1,7 @@
 """Edges of crops in pixels."""
 
-from domain.training.messages import Sides
+Sides = tuple[float, float, float, float]
+"""Left, top, width and height, as shares of the image's sides."""
 
 
 def crop_edges(

@@ -34,7 +34,7 @@ _BASE_BYTES = 256 << 20
 _BYTES_PER_PIXEL = 20
 """The most that a format takes is 16.3, by WebP (docs/decisions/0040)."""
 
-_ENDED: Outcome = (Result(refused="the decoder ends again and again; try again"), b"")
+_ENDED: Outcome = (Result(refused="the decoder keeps failing; try again"), b"")
 
 Found = TypeVar("Found")
 
@@ -104,7 +104,7 @@ class Decoder:
                 return None
             raise Undecodable(
                 f"the decoder ended with status {process.returncode}, after at most"
-                f" {self._seconds:.0f} s; store the image anew, or in another format"
+                f" {self._seconds:.0f} s; save the image again, or in another format"
             ) from None
         finally:
             timer.cancel()

@@ -105,8 +105,8 @@ def _inspected(image: ImageFile) -> Inspected:
     image.load()
     if is_deep and _is_nearly_black(image):
         raise Undecodable(
-            "its colours have 16 bits, of which it uses 12 at most: the upper eight are read,"
-            " and are nearly black; store it with 8 bits a channel"
+            "its colours have 16 bits, but use 12 at most: only the upper 8 bits are read, and"
+            " they are almost black; save it with 8 bits per channel"
         )
     if _orientation(image) in ON_ITS_SIDE:
         width, height = height, width
@@ -167,20 +167,20 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
 def _why_unidentified(data: bytes) -> str:
     found = file_format(data)
     if found is None:
-        return f"this is no image in one of the formats {', '.join(READABLE)}"
+        return f"this is not an image in one of the formats {', '.join(READABLE)}"
     if found in READABLE:
         return f"the image is damaged or truncated (it begins as {found})"
-    return f"this is {found}, which is not read; convert it to JPEG, PNG, WebP or AVIF"
+    return f"this is {found}, which is not supported; convert it to JPEG, PNG, WebP or AVIF"
 
 
 def _check_mode(image: Image.Image) -> None:
     if image.mode in {"I", "F"}:
         raise Undecodable(
-            "its pixels are signed, floating-point or 32-bit numbers, whose range is unknown; store"
-            " it with 8 or 16 bits"
+            "its pixels are signed, floating-point or 32-bit numbers, whose range is unknown;"
+            " save it with 8 or 16 bits"
         )
     if image.mode not in _MODES | _DEEP_GREY:
-        raise Undecodable(f"its colours are of the kind {image.mode}, which is not read; use RGB")
+        raise Undecodable(f"its colour mode {image.mode} is not supported; use RGB")
 
 
 def _orientation(image: Image.Image) -> int | None:

@@ -1,4 +1,4 @@
-"""The perceptual hash of an image (pHash): nearly the same for copies that are resized, stored anew
+"""The perceptual hash of an image (pHash): nearly the same for copies that are resized, saved again
 in another format or quality, slightly brightened or slightly cropped."""
 
 import numpy as np

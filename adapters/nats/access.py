@@ -69,7 +69,9 @@ class NatsAccess:
         with waiting_lock(self._file):
             access = self._read()
             if any((user.role, user.name) == (role, name) for user in access.users):
-                raise SettingsError(f"there is a {role} {name} already; remove it to make it anew")
+                raise SettingsError(
+                    f"{role} {name} already exists; remove it first to create it again"
+                )
             user = self._make(role, name, queue)
             self._save(msgspec.structs.replace(access, users=[*access.users, user]))
         return self.seed_file(role, name)
@@ -95,7 +97,7 @@ class NatsAccess:
             access = self._read()
             others = [user for user in access.users if (user.role, user.name) != (role, name)]
             if len(others) == len(access.users):
-                raise SettingsError(f"there is no {role} {name}; `stemma nats list` says who is")
+                raise SettingsError(f"there is no {role} {name}; `stemma nats list` lists all")
             self._save(msgspec.structs.replace(access, users=others))
             self.seed_file(role, name).unlink(missing_ok=True)
 
@@ -121,7 +123,9 @@ class NatsAccess:
         except FileNotFoundError:
             return _Access()
         except msgspec.DecodeError as error:
-            raise SettingsError(f"{self._file} is not what Stemma writes: {error}") from error
+            raise SettingsError(
+                f"{self._file} is not in the form that Stemma writes: {error}"
+            ) from error
 
     def _save(self, access: _Access) -> None:
         write_secret(self._file, msgspec.json.format(msgspec.json.encode(access)))

@@ -253,7 +253,8 @@ async def _update(js: JetStreamContext, current: StreamConfig, expected: StreamC
         await js.update_stream(current.evolve(**required))
     except NatsTimeout as error:
         raise StreamOutdated(
-            f"stream {current.name} must be brought to {required}, which only the operator may: run"
+            f"stream {current.name} must be changed to {required}, and only the operator may do"
+            " that: run"
             " `stemma nats streams` with the operator's seed"
         ) from error
 

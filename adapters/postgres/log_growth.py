@@ -84,9 +84,9 @@ class _Listener:
             try:
                 self._follow()
             except psycopg.Error as error:
-                log.warning("following the log is interrupted, and continues: %s", error)
+                log.warning("following the log was interrupted and continues: %s", error)
             except Exception:
-                log.exception("following the log is interrupted, and continues")
+                log.exception("following the log was interrupted and continues")
             self.ended.wait(PAUSE_SECONDS)
 
     def _follow(self) -> None:

@@ -69,9 +69,7 @@ def _grant_to_auditors(connection: Connection) -> None:
 def _check_server(connection: Connection) -> None:
     version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
     if version < OLDEST_SERVER:
-        raise SettingsError(
-            f"PostgreSQL {version // 10000} is too old: 17 is the oldest that works"
-        )
+        raise SettingsError(f"PostgreSQL {version // 10000} is too old: 17 or newer is required")
 
 
 def _upgrade(connection: Connection) -> None:

@@ -9,9 +9,8 @@ from functools import lru_cache
 
 import psycopg
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
-from sqlalchemy.exc import DisconnectionError
 
-from application.log.connections import check_connection
+from application.log.connections import replace_closed
 from application.log.store import KEEPALIVE_OPTIONS
 
 STOP_CHECK = 0.2
@@ -28,16 +27,8 @@ def engine_for(url: str, pool_size: int = 4) -> Engine:
     engine = create_engine(
         _with_driver(url), pool_size=pool_size, max_overflow=0, connect_args=KEEPALIVE_OPTIONS
     )
-    event.listen(engine, "checkout", _check)
+    event.listen(engine, "checkout", replace_closed)
     return engine
-
-
-def _check(connection: psycopg.Connection, *_: object) -> None:
-    """Let the pool replace a connection that the server has closed."""
-    try:
-        check_connection(connection)
-    except psycopg.Error as error:
-        raise DisconnectionError(str(error)) from error
 
 
 def passing_engine(url: str, seconds: float | None = None) -> Engine:

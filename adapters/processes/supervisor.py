@@ -19,7 +19,7 @@ from adapters.processes.processes import describe_exit, spawn, wait_until
 POLL_SECONDS = 0.05
 STOP_SECONDS = 10.0
 STUCK_CHECK_SECONDS = 2.0
-"""How often it is asked whether a server is alive and stuck."""
+"""The interval of checks whether a server is alive or stuck."""
 
 log = logging.getLogger(__name__)
 

@@ -198,7 +198,7 @@ class EmbeddedServer(ABC):
 
     def _clear_orphans(self) -> None:
         if not evict(self.program, self._working_folder, self.stop_steps):
-            raise EmbeddedServerError(f"a {self.program} in {self.folder} does not stop: end it")
+            raise EmbeddedServerError(f"a {self.program} in {self.folder} does not stop: kill it")
 
     def _load_state(self) -> ServerState:
         """Port and passwords of the last start, or new ones. A port that is in use is replaced."""
@@ -273,6 +273,6 @@ def _free_port() -> int:
         if _is_free(port):
             return port
     raise EmbeddedServerError(
-        f"each of {PORTS_TRIED} ports that were tried on {LOOPBACK}, from {_PORTS.start} to"
-        f" {_PORTS.stop - 1}, is taken: end what takes them (`ss -ltn` lists it)"
+        f"all {PORTS_TRIED} ports tried on {LOOPBACK}, from {_PORTS.start} to {_PORTS.stop - 1},"
+        " are in use: stop the programs that use them (`ss -ltn` lists them)"
     )

@@ -138,7 +138,7 @@ class EmbeddedNats(EmbeddedServer):
         ):
             greeting = stream.readline()
             if not greeting.startswith(b"INFO "):
-                raise OSError(f"it is no NATS server: {greeting[:80]!r}")
+                raise OSError(f"it is not a NATS server: {greeting[:80]!r}")
             stream.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
             yield stream
 

@@ -247,7 +247,7 @@ def _require(capabilities: dict[str, int]) -> None:
     ]
     if missing:
         raise EmbeddedServerError(
-            "PostgreSQL cannot run as root, and root lacks what it takes here to run it as another"
+            "PostgreSQL cannot run as root, and root lacks the rights here to run it as another"
             f" user ({', '.join(missing)}): run as an ordinary user, grant that (in a container:"
             " --cap-add), or set STEMMA_DATABASE_URL to a server elsewhere"
         )

@@ -114,7 +114,8 @@ def _message(recorded: Recorded, subject: str, surplus: int, max_payload: int) -
     if message.size <= max_payload:
         return message
     log.warning(
-        "%s at position %d is larger than the %d bytes that NATS takes: its data are left to HTTP",
+        "%s at position %d is larger than the %d bytes that NATS accepts: its data can be read"
+        " over HTTP",
         event.type,
         recorded.position,
         max_payload,

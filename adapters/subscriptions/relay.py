@@ -164,7 +164,7 @@ class Relay:
                 if "error" in answer:
                     raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
                 if answer["seq"] != sequence:
-                    raise PublishRefused(f"stream {EVENTS} was cut while it was published to")
+                    raise PublishRefused(f"stream {EVENTS} was truncated while it was published to")
         finally:
             await end_tasks(*answers)
 
@@ -198,7 +198,7 @@ class Relay:
         try:
             self._store.append([], tracking=(counted, surplus))
         except AppendRefused:
-            log.info("another relay has looked at stream %s too", EVENTS)
+            log.info("another relay has read stream %s too", EVENTS)
 
     def _report_holes(self, info: StreamInfo, reached: Reached) -> None:
         if info.state.last_seq != reached.sequence:
@@ -207,7 +207,7 @@ class Relay:
         missing = deleted if _forgets(info.config) else reached.position - info.state.messages
         if missing != self._missing and missing > 0:
             log.error(
-                "stream %s lacks %d of the events up to position %d: delete it, and it is"
+                "stream %s lacks %d of the events up to position %d: delete the stream, and it is"
                 " filled again from the log",
                 EVENTS,
                 missing,
@@ -268,8 +268,8 @@ def _check(reached: Reached, published: Sequence[Recorded]) -> None:
     if not published or reached.event_id not in {"", published[0].metadata.event_id}:
         raise StreamAhead(
             f"stream {EVENTS} ends with an event at position {reached.position} that the log does"
-            " not have there: the database looks restored from an older copy; restore the newer"
-            " one, or delete the stream to refill it"
+            " not have there: the database seems to be an older copy; restore the newer one, or"
+            " delete the stream to refill it"
         )
 
 

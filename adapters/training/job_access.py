@@ -66,7 +66,7 @@ class JobAccess:
         if job is None or not hmac.compare_digest(job.token.encode(), token.encode()):
             self._jobs.pop(version_id, None)
             raise Unauthenticated(
-                "the job's token is missing or not the one of the version's current attempt",
+                "the job's token is missing, or does not belong to the version's current attempt",
                 reason="a job's token is not valid",
             )
         if job.ended and not ended:
@@ -103,7 +103,7 @@ class JobAccess:
                     self._manifests.popitem(last=False)
             self._manifests.move_to_end(job.manifest)
         if image not in blobs:
-            raise NotFound("the image is not of the version's frozen dataset")
+            raise NotFound("the image is not in the version's frozen dataset")
         return blobs[image]
 
     def image(self, job: OpenJob, image: str) -> bytes:

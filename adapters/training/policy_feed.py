@@ -88,7 +88,7 @@ async def _follow(
     while await asyncio.to_thread(next, wakes, False) is None:
         await asyncio.to_thread(react_to_all, store, f"{name} for {incarnation}", reacts_to, react)
         if await stream_incarnation(js, stream) != incarnation:
-            raise StreamReplaced(f"stream {stream} was made anew while it was in use")
+            raise StreamReplaced(f"stream {stream} was recreated while it was in use")
 
 
 def put_manifest(blobs: BlobStore, lines: Iterable[bytes]) -> str:

@@ -17,7 +17,7 @@ from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
 from application.log.store import Store
 from application.training import results
-from application.training.results import FEED, ResultRefused
+from application.training.results import FEED, Claim, ResultRefused
 from domain.library.view import DETECTION
 from domain.training.results import AcceptResult, differences
 from domain.training.version import Version
@@ -49,26 +49,23 @@ class Measurer:
     def __init__(self, blobs: BlobStore, blobs_url: str, stop: threading.Event) -> None:
         self._blobs, self._blobs_url, self._stop = blobs, blobs_url, stop
 
-    def measure(self, version: Version) -> AcceptResult:
+    def measure(self, version: Version, claim: Claim) -> AcceptResult:
         """Raises `ResultRefused`, `Stopped`, and `OSError` if the blob store does not answer."""
-        best, evaluated, reported = version.best, version.evaluated, version.reported
-        assert best is not None
-        assert evaluated is not None
-        assert reported is not None
         assert version.frozen is not None
-        assert evaluated.predictions is not None
-        self._check_checkpoint(best.checkpoint, best.bytes)
+        self._check_checkpoint(claim.checkpoint, claim.bytes)
+        if claim.source is not None and not self._blobs.has(claim.source):
+            raise ResultRefused(f"the archive of its code {claim.source} is not in the blob store")
         created = version.created
         request = MeasureRequest(
             self._blobs_url,
-            evaluated.predictions,
+            claim.predictions,
             version.frozen.manifest,
             created.kind,
             created.concepts,
         )
         measured = _answer(*_run(msgspec.json.encode(request), self._stop))
         boxes = created.kind == DETECTION
-        splits = {"validation": evaluated.validation, "train": evaluated.train}
+        splits = claim.figures or {}
         ours = {"validation": measured.validation, "train": measured.train}
         if boxes:
             # The loss of boxes does not follow from what is predicted: it stays the worker's.
@@ -82,7 +79,7 @@ class Measurer:
             if difference.metric != "loss" or measured.exact_loss
         ]
         return AcceptResult(
-            reported.attempt,
+            claim.attempt,
             measured.predictions,
             ours["validation"],
             ours["train"],
@@ -96,7 +93,7 @@ class Measurer:
         except BlobMissing as missing:
             raise ResultRefused(f"the checkpoint {digest} is not in the blob store") from missing
         except BlobCorrupt as corrupt:
-            raise ResultRefused(f"the checkpoint {digest} has another content") from corrupt
+            raise ResultRefused(f"the checkpoint {digest} has different content") from corrupt
         if stored != size:
             raise ResultRefused(
                 f"the checkpoint {digest} has {stored:,} bytes, and {size:,} were reported"
@@ -136,7 +133,8 @@ def _answer(status: int, output: bytes) -> Measured:
         raise OSError(f"predictions could not be measured: {_MODULE} ended with {status}")
     if status < 0:
         raise ResultRefused(
-            f"measuring its predictions was ended by signal {-status}; memory may be short"
+            f"the process that measures its predictions was killed by signal {-status}; it may"
+            " have run out of memory"
         )
     answer = msgspec.json.decode(output, type=MeasureAnswer)
     if answer.measured is None:

@@ -77,8 +77,8 @@ class QueueMonitor:
                 return await read(js)
         except (NatsError, TimeoutError, OSError) as error:
             raise QueueUnreachable(
-                "NATS does not answer, so nobody knows which workers are there; trainings go on"
-                " when it is back"
+                "NATS does not answer, so it is unknown which workers are online; trainings"
+                " continue once NATS is back"
             ) from error
 
     async def close(self) -> None:

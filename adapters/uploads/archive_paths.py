@@ -69,11 +69,11 @@ class MemberPaths:
     def _clash(self, member: str, path: str) -> Invalid:
         other, is_file = self._taken[_folded(path)]
         if other != path:
-            return refused(member, f"differs from {other!r} only in how it is written; rename one")
-        if is_file:
             return refused(
-                member, f"is there twice, or {other!r} is both file and folder; keep one"
+                member, f"differs from {other!r} only in case or Unicode form; rename one"
             )
+        if is_file:
+            return refused(member, f"appears twice, or {other!r} is both file and folder; keep one")
         return refused(member, f"{other!r} is both file and folder; keep one")
 
     def _parts(self, member: str) -> list[str]:
@@ -87,13 +87,15 @@ class MemberPaths:
             raise refused(member, "has an absolute path; pack with paths relative to the folder")
         parts = [part for part in member.split("/") if part not in {"", "."}]
         if ".." in parts:
-            raise refused(member, "leads out of the folder; pack without `..`")
+            raise refused(member, "leads outside the folder; pack without `..`")
         if any(re.match("[A-Za-z]:", part) for part in parts):
             raise refused(member, "has a drive letter; pack with paths relative to the folder")
         if any(len(part.encode()) > _MAX_PART for part in parts):
             raise refused(member, f"has a name longer than {_MAX_PART} bytes; shorten it")
         if len(parts) > self._limits.max_depth:
-            raise refused(member, f"lies deeper than {self._limits.max_depth} folders; move it up")
+            raise refused(
+                member, f"is nested deeper than {self._limits.max_depth} folders; move it up"
+            )
         return parts
 
 

@@ -113,12 +113,12 @@ def _check_zip_member(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind in _ZIP_MODES:
-        raise refused(name, f"{_ZIP_MODES[kind]}; only files and folders are taken")
+        raise refused(name, f"{_ZIP_MODES[kind]}; only files and folders are accepted")
     if info.flag_bits & 1:
         raise refused(name, "is encrypted; pack without a password")
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         # The other methods return a whole block at once, of any unpacked size.
-        raise refused(name, "is packed by a rare method; pack with `deflate`")
+        raise refused(name, "uses an unsupported compression method; pack with `deflate`")
 
 
 def _refuse_overlaps(infos: list[zipfile.ZipInfo], directory: int) -> None:
@@ -179,7 +179,7 @@ def _tar_members(stream: _Counted) -> Iterator[Member]:
         assert archive.fileobj is not None
         while rest := archive.fileobj.read(CHUNK):
             if rest.strip(b"\0"):
-                raise Invalid("the archive goes on after its end; pack it again", field="archive")
+                raise Invalid("the archive has data after its end; pack it again", field="archive")
 
 
 def _open_tar(stream: _Counted) -> tarfile.TarFile:
@@ -187,7 +187,7 @@ def _open_tar(stream: _Counted) -> tarfile.TarFile:
         return tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo)
     except tarfile.ReadError as error:
         raise Invalid(
-            "this is no zip and no tar (plain, or packed with gzip, bzip2, xz or zstd), or it is"
+            "this is not a zip or tar archive (plain, or with gzip, bzip2, xz or zstd), or it is"
             " damaged; pack the folder as one of these",
             field="archive",
         ) from error
@@ -197,10 +197,10 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     if info.isdir():
         return Member(info.name)
     if info.type in _TAR_KINDS:
-        raise refused(info.name, f"{_TAR_KINDS[info.type]}; only files and folders are taken")
+        raise refused(info.name, f"{_TAR_KINDS[info.type]}; only files and folders are accepted")
     content = archive.extractfile(info)
     if content is None or info.issparse() or info.size < 0:
-        raise refused(info.name, "is no ordinary file; pack plain files only")
+        raise refused(info.name, "is not a regular file; pack only regular files")
     return Member(info.name, _chunks(content))
 
 

@@ -77,7 +77,7 @@ class _Unpacking:
                 raise refused(name, f"is larger than {most:,} bytes; leave it out")
             if self._bytes > self._limits.max_total_bytes:
                 most = self._limits.max_total_bytes
-                raise refused(name, f"brings the archive above {most:,} bytes; split it")
+                raise refused(name, f"makes the archive larger than {most:,} bytes; split it")
             check_ratio(self._bytes, self._packed_bytes, self._limits)
             yield chunk
 

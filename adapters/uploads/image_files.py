@@ -67,4 +67,6 @@ def check_file_name(name: str) -> None:
             f"{name[:60]!r}: a file name has 1 to 255 printable characters", field="file name"
         )
     if "/" in name or "\\" in name or name in {".", ".."}:
-        raise Invalid(f"{name!r}: a file name has no folders in it; give the bare name", field=name)
+        raise Invalid(
+            f"{name!r}: a file name must not contain folders; use only the name", field=name
+        )

@@ -34,7 +34,7 @@ def extract(task: Task) -> int:
     """Write the frames and their list; returns how many there are. Raises `Refused`."""
     with Path(task.source).open("rb") as file, av.open(file, "r", format=task.container) as source:
         if not source.streams.video:
-            raise Refused("it has no pictures; give a video")
+            raise Refused("it has no pictures; choose a video")
         stream = source.streams.video[0]
         _check(stream, task)
         length = None if source.duration is None else source.duration / av.time_base
@@ -55,11 +55,12 @@ def extract(task: Task) -> int:
                 count += 1
                 if count > task.most_frames:
                     raise Refused(
-                        f"it comes to more than {task.most_frames:,} frames; take fewer a second"
+                        f"it has more than {task.most_frames:,} frames; take fewer per second"
                     )
                 if size > task.most_bytes:
                     raise Refused(
-                        f"its frames take more than {task.most_bytes:,} bytes; take fewer a second"
+                        f"its frames take more than {task.most_bytes:,} bytes; take fewer per"
+                        " second"
                     )
                 listed.write(msgspec.json.encode(Frame(name, number, round(at, 6))) + b"\n")
                 if time.monotonic() - reported > EVERY:
@@ -73,7 +74,7 @@ def extract(task: Task) -> int:
 def _check(stream: VideoStream, task: Task) -> None:
     context = stream.codec_context
     if context is None:
-        raise Refused("its codec is not known here; convert it to H.264")
+        raise Refused("its codec is not supported; convert it to H.264")
     if context.width * context.height > task.most_pixels:
         raise Refused(
             f"its frames have {context.width} by {context.height} pixels; at most"
@@ -98,7 +99,7 @@ def _chosen(
             if last > task.most_seconds:
                 raise _too_long(task)
             if frame.width * frame.height > task.most_pixels:
-                raise Refused("its frames become larger on the way; convert it again")
+                raise Refused("the size of its frames grows during the video; convert it again")
             if scenes is not None:
                 if scenes.begins(frame):
                     yield number, frame
@@ -133,7 +134,7 @@ class _Scenes:
 
 
 def _too_long(task: Task) -> Refused:
-    return Refused(f"it is longer than {task.most_seconds / 3600:g} hours; divide it")
+    return Refused(f"it is longer than {task.most_seconds / 3600:g} hours; split it")
 
 
 def _cut_off(last: float, length: float | None) -> Refused:
@@ -159,10 +160,10 @@ def main() -> None:
     except MemoryError:
         report(Report(refused="it takes too much memory to decode; make it smaller", ended=True))
     except (av.error.DecoderNotFoundError, av.error.PatchWelcomeError) as error:
-        report(Report(refused=f"its codec is not read here ({error.strerror})", ended=True))
+        report(Report(refused=f"its codec is not supported ({error.strerror})", ended=True))
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        text = f"it cannot be decoded ({reason}): it is cut off, damaged or no video"
+        text = f"it cannot be decoded ({reason}): it is truncated, damaged or not a video"
         report(Report(refused=text, ended=True))
 
 

@@ -1,4 +1,4 @@
-"""What the process that decodes a video is told, and what it reports."""
+"""Requests to the process that decodes a video, and its reports."""
 
 import msgspec
 

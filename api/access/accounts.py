@@ -36,7 +36,7 @@ from domain.aggregates import PROJECT
 
 
 class NewAccount(Strict, frozen=True, kw_only=True):
-    """`name` never changes: it is on record with all that the account does."""
+    """`name` never changes: every action of the account is recorded under it."""
 
     name: str
     kind: str = PERSON
@@ -51,7 +51,7 @@ class NewRole(Strict, frozen=True, kw_only=True):
 
 
 class NewAccountErasure(Strict, frozen=True, kw_only=True):
-    """The reason of an erasure, without personal data."""
+    """The reason for an erasure, without personal data."""
 
     reason: str
 
@@ -140,14 +140,14 @@ class AccountController(Controller):
         opt=needs(Right.ADMINISTER),
     )
     def close_account(self, account: Named) -> Response[CommandResult]:
-        """Its keys are invalid from now on. Its name stays on record and cannot be used again."""
+        """Its keys are no longer valid. Its name stays recorded and cannot be used again."""
         return account.carry_out(
             lambda session: change_account(session, account.id, CloseAccount())
         )
 
     @post(
         "/accounts/{account_id:str}/erase",
-        summary="Erase who is behind an account",
+        summary="Erase the personal data of an account",
         status_code=200,
         sync_to_thread=True,
         opt=needs(Right.ADMINISTER),
@@ -156,7 +156,8 @@ class AccountController(Controller):
         self, account: Named, data: JSONBody[NewAccountErasure]
     ) -> Response[CommandResult]:
         """Close the account and make its e-mail address and its identity at a provider unreadable.
-        This is final. Its name and the reason stay on record: the reason has no personal data."""
+        This is final. Its name and the reason stay recorded: the reason must not contain personal
+        data."""
         command = EraseAccount(data.reason)
         return account.carry_out(lambda session: change_account(session, account.id, command), data)
 
@@ -170,8 +171,8 @@ class AccountController(Controller):
     def grant_role(
         self, backend: Served, request: HttpRequest, account: Named, data: JSONBody[NewRole]
     ) -> Response[CommandResult]:
-        """viewer, annotator, trainer, auditor or administrator: at most a role that you have
-        yourself."""
+        """viewer, annotator, trainer, auditor or administrator; you can grant only roles that you
+        have."""
         _demand_administrator(backend, request.user, data.project_id)
         command = GrantRole(data.role, data.project_id)
         return account.carry_out(
@@ -192,7 +193,7 @@ class AccountController(Controller):
         account_id: FromPath[str],
         role: FromPath[Role],
         project_id: Annotated[
-            str | None, QueryParameter(description="The project of a role in just one")
+            str | None, QueryParameter(description="The project, for a role in one project")
         ] = None,
     ) -> Response[CommandResult]:
         """It takes effect with the next request."""
@@ -222,13 +223,15 @@ def held_roles(grants: Grants) -> list[HeldRole]:
 
 
 def accounts_after(
-    backend: Backend, caller: Caller, cursor: str, limit: int
+    backend: Backend, caller: Caller, cursor: str, limit: int, project_id: str = ""
 ) -> tuple[list[AccountView], str | None]:
-    """A page of accounts ordered by name, and the cursor of the next page, if there is one."""
+    """A page of accounts ordered by name, and the cursor of the next page, if there is one; with a
+    project those with a role in it or in all projects."""
     by_name = sorted(
         (account.name.casefold(), account_id, account)
         for account_id, account in all_of(backend.store, ACCOUNTS)
         if account.name.casefold() > cursor
+        and (not project_id or {None, project_id} & {held[1] for held in account.held})
     )
     following = by_name[limit - 1][0] if len(by_name) > limit else None
     page = by_name[:limit]

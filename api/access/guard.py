@@ -23,8 +23,9 @@ from api.access.limits import Failures, Rate
 from api.access.rights import KEY, Need
 from api.access.session_cookies import cookie_name, refuse_other_sites
 from api.backend import Backend
-from api.caller_proof import Proof
+from api.caller_proof import CallerChanged, Proof
 from application.access.access import Caller
+from application.log.store import LogUnreachable
 from domain.access.roles import RIGHTS, Right
 from domain.errors import Forbidden, Hidden, NotFound, Unauthenticated
 from domain.event import StreamName
@@ -54,12 +55,13 @@ class Authentication(AbstractAuthenticationMiddleware):
         need: Need | None = connection.route_handler.opt.get(KEY)
         if need is None:
             return AuthenticationResult(None, None)
-        if need.only_appends or connection.scope.get("method") in {HttpMethod.GET, HttpMethod.HEAD}:
-            remembered = _remembered(connection)
-            if remembered is not None:
-                caller, revisions = remembered
-                connection.scope["state"][PROVEN_BY] = Proof(revisions)
-                return AuthenticationResult(caller, None)
+        is_query = connection.scope.get("method") in {HttpMethod.GET, HttpMethod.HEAD}
+        if (need.only_appends or is_query) and (remembered := _remembered(connection)):
+            caller, session, proof = remembered
+            # A commit compares revisions, and knows nothing of sessions.
+            if is_query or session is None or await _stands(connection, proof):
+                connection.scope["state"][PROVEN_BY] = proof
+                return AuthenticationResult(caller, session)
         try:
             caller, session = await asyncio.to_thread(who, connection)
         except Exception as refusal:  # raised by `known_caller`
@@ -68,7 +70,7 @@ class Authentication(AbstractAuthenticationMiddleware):
         return AuthenticationResult(caller, session)
 
 
-async def known_caller(connection: Connection, _: BaseRouteHandler) -> None:
+async def known_caller(connection: Connection) -> None:
     """The first guard. Raises what `who` did, such as `Unauthenticated`."""
     refusal: Exception | None = connection.scope["state"].get(_REFUSED)
     if refusal is not None:
@@ -88,16 +90,36 @@ def who(connection: Connection) -> tuple[Caller, Session | None]:
     return by_cookie(connection)
 
 
-def _remembered(connection: Connection) -> tuple[Caller, dict[str, int]] | None:
+def _remembered(connection: Connection) -> tuple[Caller, Session | None, Proof] | None:
+    """What `who` finds, as far as it was read before, and what it then has to be compared with."""
     backend: Backend = connection.app.state.backend
     scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
-    if scheme.casefold() != SCHEME.casefold():
+    if scheme.casefold() == SCHEME.casefold():
+        of_key = backend.access.remembered(key.strip())
+        return None if of_key is None else (of_key[0], None, Proof(of_key[1]))
+    token = connection.cookies.get(cookie_name(connection))
+    session = backend.sessions.remembered(token) if token else None
+    if session is None:
         return None
-    return backend.access.remembered(key.strip())
+    found = backend.access.remembered_session(
+        session.account_id, session.key_id, session.key_revision
+    )
+    return None if found is None else (found[0], session, Proof(found[1], session.digest))
+
+
+async def _stands(connection: Connection, proof: Proof) -> bool:
+    """Compare a proof. False if the caller has changed, or the log does not answer: then `who` asks
+    again, and says so."""
+    backend: Backend = connection.app.state.backend
+    try:
+        await asyncio.to_thread(backend.store.compare, proof)
+    except (CallerChanged, *LogUnreachable):
+        return False
+    return True
 
 
 async def authenticate_again(connection: Connection) -> None:
-    """Read the caller of a request anew, for the guards and the handler to run again."""
+    """Read the caller of a request again, for the guards and the handler to run again."""
     state = connection.scope["state"]
     state.pop(PROVEN_BY, None)
     try:
@@ -114,7 +136,7 @@ def by_cookie(connection: Connection) -> tuple[Caller, Session]:
     token = connection.cookies.get(cookie_name(connection))
     session = backend.sessions.find(token) if token else None
     if session is None:
-        raise Unauthenticated(f"nobody is signed in: {HOW}")
+        raise Unauthenticated(f"not signed in: {HOW}")
     if session.key_id is None:
         return backend.access.by_account(session.account_id), session
     return backend.access.by_session(session.key_id, session.key_revision), session
@@ -178,7 +200,7 @@ def demand(
     """
     projects = backend.scopes.projects_of(streams)
     for stream, project in projects.items():
-        detail = f"there is no such {StreamName.parse(stream).kind}"
+        detail = f"{StreamName.parse(stream).kind} not found"
         if project is None:
             raise NotFound(detail, field=field)
         if not caller.grants.may(Right.READ, project):
@@ -197,8 +219,8 @@ def demand_everywhere(caller: Caller, right: Right) -> None:
 def _lacking(right: Right, where: str) -> Forbidden:
     roles = ", ".join(role for role in RIGHTS if right in RIGHTS[role])
     return Forbidden(
-        f"you lack the right {right} in {where}: ask an administrator for a role that carries it"
-        f" ({roles}), or use a key that is not limited to less",
+        f"you lack the right {right} in {where}: ask an administrator for a role with this right"
+        f" ({roles}), or use a key that is not limited to fewer rights",
         reason=f"lacks the right {right}",
     )
 

@@ -60,13 +60,13 @@ class Invitation(msgspec.Struct, frozen=True):
 
 
 class AcceptedInvitation(Strict, frozen=True, kw_only=True):
-    """What follows `invitation=` in the link."""
+    """The text after `invitation=` in the link."""
 
     invitation: str
 
 
 class OwnKey(msgspec.Struct, frozen=True):
-    """The account, and its key, which is in this answer and nowhere else."""
+    """The account and its key, which is shown only in this answer."""
 
     actor: str
     key: str
@@ -82,9 +82,9 @@ class InvitationController(Controller):
     def create_invitation(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewInvitation]
     ) -> Response[Invitation]:
-        """Open an account with a role, and make a link by which its owner gets a key of their own.
+        """Open an account with a role, and make a link with which its owner gets a key.
 
-        The link works once. Until then it opens nothing else. For an account that exists, the role
+        The link works once, and only for accepting the invitation. If the account exists, the role
         is granted and another link is made.
         """
         secret, now = new_secret(), datetime.now(UTC)
@@ -140,14 +140,14 @@ class InvitationController(Controller):
                 raise Unauthenticated(
                     "the invitation is unknown: ask for another one", reason="unknown invitation"
                 )
-            asked = Request(
+            acceptance = Request(
                 actor=account.name,
                 command_id=str(uuid.uuid4()),
                 correlation_id=str(request.state["correlation_id"]),
             )
             command = AcceptInvitation(digest_of(secret), datetime.now(UTC))
             outcome = handle(
-                backend.store, asked, lambda session: accept_invitation(session, text, command)
+                backend.store, acceptance, lambda session: accept_invitation(session, text, command)
             )
         return Response(
             OwnKey(account.name, key_text(outcome.id, secret)),

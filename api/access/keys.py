@@ -45,7 +45,7 @@ class NewKey(Strict, frozen=True, kw_only=True):
 
 
 class Rotation(Strict, frozen=True, kw_only=True):
-    """The time for which the previous secret stays valid."""
+    """Seconds for which the previous secret stays valid."""
 
     overlap_seconds: Annotated[float, Meta(ge=0, le=LONGEST_OVERLAP.total_seconds())] = 0
 
@@ -112,9 +112,10 @@ class KeyController(Controller):
     def issue_key(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewKey]
     ) -> Response[IssuedKey]:
-        """The key is in this answer and nowhere else: only a digest of it is stored.
+        """The key is shown only in this answer: only its digest is stored.
 
-        A key for the caller has no more rights than the key that issues it, and no longer life.
+        A key for the caller has at most the rights of the key that issues it, and expires at the
+        same time or earlier.
         """
         caller: Caller = request.user
         demand(backend, caller, Right.READ, *map(PROJECT.stream, data.projects or ()))
@@ -145,7 +146,7 @@ class KeyController(Controller):
         key_id: FromPath[str],
         data: JSONBody[Rotation],
     ) -> Response[IssuedKey]:
-        """A new secret under the same id and limits; it is in this answer and nowhere else."""
+        """A new secret with the same id and limits; it is shown only in this answer."""
         secret = new_secret()
         command = RotateKey(
             digest_of(secret), datetime.now(UTC), timedelta(seconds=data.overlap_seconds)

@@ -66,7 +66,7 @@ class Rate:
         """Count a request. Raises `TooMany` above the limit."""
         if wait := self._buckets.take(account_id):
             raise TooMany(
-                f"more than {self._buckets.limit} requests a minute: ask less often",
+                f"more than {self._buckets.limit} requests per minute: send fewer",
                 retry_after=wait,
             )
 
@@ -93,8 +93,8 @@ class Streams(ASGIMiddleware):
     def _counted(self, account_id: str) -> Iterator[None]:
         if self._limit and self._open[account_id] >= self._limit:
             raise TooMany(
-                f"{self._limit} streams and long polls of yours are open, and no more may be at"
-                " once: close one, or ask your operator to raise STEMMA_STREAMS",
+                f"{self._limit} of your streams and long polls are open, which is the limit:"
+                " close one, or ask your operator to raise STEMMA_STREAMS",
                 retry_after=STREAM_RETRY_SECONDS,
             )
         self._open[account_id] += 1
@@ -137,8 +137,8 @@ class Failures:
 
     def _too_many(self, wait: int) -> TooManyFailures:
         return TooManyFailures(
-            f"more than {self._buckets.limit} sign-ins a minute from your address came to nothing:"
-            " wait, or use a key that is right",
+            f"more than {self._buckets.limit} sign-ins per minute from your address failed: wait,"
+            " or use a valid key",
             retry_after=wait,
         )
 

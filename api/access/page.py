@@ -8,6 +8,7 @@ from litestar.response import Template
 
 from api.access.accounts import AccountView, HeldRole, accounts_after, held_roles
 from api.access.keys import KeyView, key_view
+from api.access.messages import ALL_PROJECTS, ROLES
 from api.access.rights import ACCOUNT
 from api.backend import Backend
 from api.http.parameters import HttpRequest, Served
@@ -20,19 +21,12 @@ from projections.dataset.catalog import CATALOG, find_project, list_projects
 
 ACCOUNTS_A_PAGE = 100
 PROJECTS_OFFERED = 200
-ROLES = {
-    Role.VIEWER: "sees all of it",
-    Role.ANNOTATOR: "also adds images and annotates",
-    Role.TRAINER: "also trains and sets thresholds",
-    Role.AUDITOR: "sees all of it, and the audit trail",
-    Role.ADMINISTRATOR: "may do everything",
-}
 
 
 class AccessPage(Page, frozen=True, kw_only=True):
     """The access page. `accounts` is None for a caller that administers nothing; `projects` are
     those in which roles may be granted, as values and labels of a form; `names` are names of
-    projects by id."""
+    projects by id; `project` is the one whose members alone are listed, if any."""
 
     caller: Caller
     held: list[HeldRole]
@@ -41,6 +35,7 @@ class AccessPage(Page, frozen=True, kw_only=True):
     everything: bool
     projects: list[tuple[str, str]]
     names: dict[str, str]
+    project: str
     first: bool
     following: str | None
 
@@ -51,7 +46,7 @@ class AccessPage(Page, frozen=True, kw_only=True):
 
     def where(self, project_id: str | None) -> str:
         """The text for a project; None stands for all projects."""
-        return "all projects" if project_id is None else self.names.get(project_id, project_id)
+        return ALL_PROJECTS if project_id is None else self.names.get(project_id, project_id)
 
 
 class AccessPages(Controller):
@@ -59,12 +54,16 @@ class AccessPages(Controller):
 
     @get("/access", sync_to_thread=True, opt=ACCOUNT)
     def access(
-        self, backend: Served, request: HttpRequest, cursor: FromQuery[str] = ""
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project: FromQuery[str] = "",
+        cursor: FromQuery[str] = "",
     ) -> Template:
         caller: Caller = request.user
         accounts, following = None, None
         if caller.grants.may_somewhere(Right.ADMINISTER):
-            accounts, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE)
+            accounts, following = accounts_after(backend, caller, cursor, ACCOUNTS_A_PAGE, project)
         roles, head = held_roles(caller.grants), backend.store.head()
         among = caller.grants.projects(Right.ADMINISTER)
         with backend.reading(None, CATALOG) as (connection, _):
@@ -72,8 +71,8 @@ class AccessPages(Controller):
             held = [*roles, *(role for account in accounts or () for role in account.roles)]
             names = {project.project_id: project.name for project in offered}
             for project_id in {role.project_id for role in held} - {None, *names}:
-                project = find_project(connection, str(project_id))
-                names |= {project.project_id: project.name} if project else {}
+                found = find_project(connection, str(project_id))
+                names |= {found.project_id: found.name} if found else {}
         page = AccessPage(
             position=head,
             api="/api/v1/whoami" if accounts is None else "/api/v1/accounts",
@@ -84,6 +83,7 @@ class AccessPages(Controller):
             everything=among is None,
             projects=_choices(among is None, ((row.project_id, row.name) for row in offered)),
             names=names,
+            project=project if project in names else "",
             first=not cursor,
             following=following,
         )
@@ -100,4 +100,4 @@ def _keys(backend: Backend, caller: Caller) -> list[KeyView]:
 
 
 def _choices(everything: bool, projects: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [*([("", "all projects")] if everything else []), *projects]
+    return [*([("", ALL_PROJECTS)] if everything else []), *projects]

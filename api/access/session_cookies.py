@@ -39,15 +39,15 @@ def session_cookie(connection: Connection, token: str) -> Cookie:
 def refuse_other_sites(connection: Connection, session: Session) -> None:
     """Raise `Forbidden` for a change that no page of this server requests.
 
-    A browser sends its cookie whichever site makes the request; the token is only in our pages.
+    A browser sends its cookie for requests of any site; the token is only in our pages.
     """
     if connection.scope["method"] in _SAFE:  # type: ignore[typeddict-item]
         return
     refuse_other_origins(connection)
     if not hmac.compare_digest(connection.headers.get(TOKEN_HEADER, ""), session.csrf):
         raise Forbidden(
-            f"a change by way of a session needs the header {TOKEN_HEADER}, as pages hold it:"
-            " load the page again",
+            f"a change with a browser session needs the header {TOKEN_HEADER} of a page: load the"
+            " page again",
             reason="no token of the page",
         )
 
@@ -58,4 +58,7 @@ def refuse_other_origins(connection: Connection) -> None:
     if connection.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"} or (
         origin is not None and urlsplit(origin).netloc != connection.headers.get("Host")
     ):
-        raise Forbidden("another site asks for this: do it here", reason="another site's request")
+        raise Forbidden(
+            "the request comes from another site: repeat it on a page of this server",
+            reason="another site's request",
+        )

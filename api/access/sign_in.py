@@ -26,7 +26,7 @@ from domain.errors import Conflict, Forbidden, Invalid, Unauthenticated
 LARGEST_SIGN_IN = 10_000
 """Bytes of a sign-in request, which needs no account; longer ones are refused."""
 
-Next = Annotated[str, QueryParameter(name="next", description="A path here")]
+Next = Annotated[str, QueryParameter(name="next", description="A path of this server")]
 
 
 class NewSession(Strict, frozen=True, kw_only=True):
@@ -104,7 +104,8 @@ class SessionController(Controller):
         """A code that signs a browser in with the key of this call: once, within 5 minutes."""
         if request.auth is not None:
             raise Forbidden(
-                "a session issues no codes: call this with your API key, or sign in there with it",
+                "a browser session cannot issue codes: call this with your API key, or sign in"
+                " with the key in the other browser",
                 reason="sign-in code for a session",
             )
         key = request.headers["Authorization"].partition(" ")[2].strip()
@@ -144,13 +145,13 @@ def _identified(backend: Backend, data: NewSession) -> tuple[Caller, int]:
             if owner is None:
                 raise _unknown_code()
             return backend.access.by_session(owner.key_id, owner.key_revision), owner.key_revision
-    raise Invalid("sign in with either a key or a code", field="key")
+    raise Invalid("sign in with either a key or a code, not both, not both", field="key")
 
 
 def _unknown_code() -> Unauthenticated:
     return Unauthenticated(
-        "this sign-in code is unknown, was used already, or has expired: `stemma login` prints"
-        " an address with another",
+        "this sign-in code is unknown, already used, or expired: `stemma login` prints an address"
+        " with a new one",
         reason="unknown sign-in code",
     )
 

@@ -65,7 +65,7 @@ def _provider(request: HttpRequest) -> Provider:
     provider: Provider | None = request.app.state.provider
     if provider is None:
         raise NotFound(
-            "this server knows no identity provider: sign in with a key; an operator sets"
+            "this server has no identity provider: sign in with a key, or ask the operator to set"
             " STEMMA_OIDC_ISSUER"
         )
     return provider

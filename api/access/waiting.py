@@ -123,8 +123,10 @@ class Waiting(ASGIMiddleware):
 
     async def _await_shortly(self, scope: Scope, served: Backend, *, own: int) -> None:
         """Wait for what the query will most probably be behind in, which saves running it twice."""
-        asked = Request[Any, Any, Any](scope).query_params.get("at_least", "")
-        position = int(asked) if asked.isdecimal() and len(asked) <= LONGEST_POSITION else own
+        at_least = Request[Any, Any, Any](scope).query_params.get("at_least", "")
+        position = (
+            int(at_least) if at_least.isdecimal() and len(at_least) <= LONGEST_POSITION else own
+        )
         read_models = self._read_models.get(scope["path_template"])
         if (
             read_models is not None

@@ -25,7 +25,7 @@ from domain.audit.trail import Line
 from domain.audit.trail_tree import Node
 from domain.event import StreamName, registry
 from projections.dataset.catalog import CATALOG, ProjectRow, find_project, find_view, list_projects
-from projections.training.library_queries import find_model, find_version
+from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.models_library import MODELS_LIBRARY
 
 LINES_A_PAGE = 50
@@ -42,12 +42,14 @@ class EntityFilter(msgspec.Struct, frozen=True):
 
 
 class TrailPage(Page, frozen=True, kw_only=True):
-    """A page of the trail; `chosen` are its filters beyond the form's own fields."""
+    """A page of the trail; `chosen` are its filters beyond the form's own fields, and `version` the
+    one that it is filtered by, if there is one."""
 
     filters: TrailQuery
     lines: list[Line]
     projects: list[ProjectRow]
     chosen: list[EntityFilter]
+    version: VersionRow | None
     first: bool
     following: str | None
 
@@ -108,13 +110,15 @@ class AuditPages(Controller):
         with backend.reading(None, CATALOG) as (connection, _):
             audited = request.user.grants.projects(Right.AUDIT)
             projects = list_projects(connection, limit=PROJECTS_OFFERED, among=audited)
+        chosen, version = _chosen(backend, filters)
         page = TrailPage(
             position=trail.position,
             api=f"/api/v1/audit/trail{_address(filters)}".removesuffix("?"),
             filters=filters,
             lines=trail.lines,
             projects=projects,
-            chosen=_chosen(backend, filters),
+            chosen=chosen,
+            version=version,
             first=cursor is None,
             following=_address(filters, cursor=str(trail.lines[-1].position))
             if trail.more
@@ -152,8 +156,9 @@ def _address(query: TrailQuery, **others: str) -> str:
     return address(filters | {"order": "" if query.newest else query.order})
 
 
-def _chosen(backend: Backend, query: TrailQuery) -> list[EntityFilter]:
+def _chosen(backend: Backend, query: TrailQuery) -> tuple[list[EntityFilter], VersionRow | None]:
     filters: list[EntityFilter] = []
+    version: VersionRow | None = None
 
     def add(kind: str, name: str | None, page: str | None) -> None:
         value = getattr(query, kind)
@@ -177,4 +182,4 @@ def _chosen(backend: Backend, query: TrailQuery) -> list[EntityFilter]:
             add("version", version.name if version else None, f"/versions/{query.version}")
     if query.stream:
         add("stream", None, None)
-    return filters
+    return filters, version

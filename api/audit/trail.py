@@ -74,8 +74,8 @@ class TrailController(Controller):
         """Every event as a line: when, who, what, before and after, and why.
 
         `project`, `view`, `model` and `version` select the events that belong to them, directly or
-        by stream: a version's own events and the number that its model gave it, and everything in
-        a project. An auditor of single projects must give one of the four, or a `stream`.
+        through their streams: for example a version's own events, and everything in a project. An
+        auditor of single projects must give one of the four, or a `stream`.
         """
         demand_audit(backend, request.user, filters)
         page = find_lines(backend, filters, position_in(cursor), limit, at_least)
@@ -97,7 +97,7 @@ class TrailController(Controller):
         form: Annotated[Literal["jsonl", "csv", "parquet"], QueryParameter(name="format")],
         at_least: AtLeast = None,
     ) -> Stream:
-        """All lines that match, up to the log's present end, streamed as JSON lines, CSV or
+        """All matching lines, up to the current end of the log, streamed as JSON lines, CSV or
         Parquet."""
         demand_audit(backend, request.user, filters)
         position = begin(backend, filters, at_least)

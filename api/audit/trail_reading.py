@@ -49,7 +49,7 @@ class TrailQuery(msgspec.Struct, frozen=True, kw_only=True):
         """Raises `Invalid` for an unknown event or a malformed time."""
         if self.event and self.event not in registry():
             raise Invalid(
-                f"there is no event {self.event!r}; they are {', '.join(sorted(registry()))}",
+                f"event {self.event!r} not found; they are {', '.join(sorted(registry()))}",
                 field="event",
             )
         return TrailFilter(
@@ -65,19 +65,20 @@ class TrailQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trail_query(
-    actor: Annotated[str, QueryParameter(description="Who, as on record")] = "",
+    actor: Annotated[str, QueryParameter(description="The actor, as recorded")] = "",
     since: Annotated[
-        str, QueryParameter(description="From this time on: ISO 8601, UTC unless it says otherwise")
+        str,
+        QueryParameter(description="From this time on: ISO 8601, in UTC unless it has an offset"),
     ] = "",
     until: Annotated[str, QueryParameter(description="Before this time")] = "",
     stream: Annotated[
-        str, QueryParameter(description="The history of one thing, such as `image-…`")
+        str, QueryParameter(description="The history of one entity, such as `image-…`")
     ] = "",
     event: Annotated[str, QueryParameter(description="An event's name")] = "",
-    project: Annotated[str, QueryParameter(description="All of a project, by its id")] = "",
-    view: Annotated[str, QueryParameter(description="All of a view, by its id")] = "",
-    model: Annotated[str, QueryParameter(description="All of a model, by its id")] = "",
-    version: Annotated[str, QueryParameter(description="All of a version, by its id")] = "",
+    project: Annotated[str, QueryParameter(description="Events of a project, by its id")] = "",
+    view: Annotated[str, QueryParameter(description="Events of a view, by its id")] = "",
+    model: Annotated[str, QueryParameter(description="Events of a model, by its id")] = "",
+    version: Annotated[str, QueryParameter(description="Events of a version, by its id")] = "",
     order: FromQuery[Order] = "newest",
 ) -> TrailQuery:
     return TrailQuery(
@@ -104,7 +105,9 @@ def demand_audit(backend: Backend, caller: Caller, query: TrailQuery) -> None:
     streams = [str(StreamName(kind, value)) for kind in _IDS if (value := getattr(query, kind))]
     streams += [query.stream] if query.stream else []
     if not streams:
-        raise Forbidden("you lack the right audit in all projects: ask for one, by its `project`")
+        raise Forbidden(
+            "you lack the right audit in all projects: filter by one project, with `project`"
+        )
     demand(backend, caller, Right.AUDIT, *streams)
 
 

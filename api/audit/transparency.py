@@ -36,7 +36,7 @@ BYTES = "application/octet-stream"
 
 Size = Annotated[
     int | None,
-    QueryParameter(ge=1, description="Events that the tree is over; by default, all of it"),
+    QueryParameter(ge=1, description="The number of events in the tree; by default all"),
 ]
 
 
@@ -169,7 +169,7 @@ class TransparencyController(Controller):
         with _log(backend) as connection:
             new = _known_size(connection, new, "to")
             if not 1 <= old <= new:
-                raise Invalid(f"from is {old}, and not between 1 and {new}", field="from")
+                raise Invalid(f"from must be from 1 to {new}, got {old}", field="from")
             subtrees = subtrees_of(tile_reader(connection))
             return ConsistencyProof(
                 old,
@@ -197,7 +197,7 @@ class TilesController(Controller):
     @get("/tile/{tile:path}", summary="A tile or an entry bundle", media_type=BYTES,
          sync_to_thread=True, opt=needs(Right.AUDIT))  # fmt: skip
     def get_log_tile(self, backend: Served, tile: FromPath[str]) -> Response[bytes]:
-        """`LEVEL/NUMBER[.p/WIDTH]` or `entries/NUMBER[.p/WIDTH]`, as C2SP tlog-tiles says."""
+        """`LEVEL/NUMBER[.p/WIDTH]` or `entries/NUMBER[.p/WIDTH]`, as defined by C2SP tlog-tiles."""
         try:
             name = parse_tile_path(tile.removeprefix("/"))
         except Malformed as error:
@@ -207,7 +207,7 @@ class TilesController(Controller):
                 _entries(connection, name) if name.level is None else _hashes(connection, name)
             )
         if content is None:
-            raise NotFound(f"there is no tile {name.path}")
+            raise NotFound(f"tile {name.path} not found")
         return Response(content, media_type=BYTES, headers=FOREVER)
 
 
@@ -236,7 +236,9 @@ def _log(backend: Backend) -> Iterator[Connection]:
 def _newest(connection: Connection) -> StoredCheckpoint:
     checkpoint = newest_checkpoint(connection)
     if checkpoint is None:
-        raise NotFound("no checkpoint is signed yet: is `stemma run checkpoints` running?")
+        raise NotFound(
+            "no checkpoint is signed yet: check that `stemma run checkpoints` is running"
+        )
     return checkpoint
 
 
@@ -244,9 +246,14 @@ def _known_size(connection: Connection, size: int | None, field: str) -> int:
     """The given size, by default the tree's. Raises `Invalid` where the tree is smaller."""
     largest = tree_size(connection)
     if largest == 0:
-        raise NotFound("no checkpoint is signed yet: is `stemma run checkpoints` running?")
+        raise NotFound(
+            "no checkpoint is signed yet: check that `stemma run checkpoints` is running"
+        )
     if size is not None and size > largest:
-        raise Invalid(f"{field} is {size}, and checkpoints reach up to {largest}", field=field)
+        raise Invalid(
+            f"{field} must be at most {largest}, the size of the newest checkpoint; got {size}",
+            field=field,
+        )
     return largest if size is None else size
 
 

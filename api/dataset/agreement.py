@@ -48,7 +48,7 @@ class AccountsAgreement(msgspec.Struct, frozen=True):
 
 
 class AgreementView(msgspec.Struct, frozen=True):
-    """`agreement` is over all pairs of annotations, `accounts` apart for each two accounts.
+    """`agreement` is over all pairs of annotations, `accounts` has it for each pair of accounts.
 
     `annotations` is the number of blind annotations; the newest 10,000 are compared.
     """
@@ -107,8 +107,8 @@ class AgreementController(Controller):
     ) -> Response[CommandResult]:
         """Annotate an image without having seen its annotations, which stay.
 
-        The two are compared. Your later ones replace your earlier ones; none, and not
-        `without_concept`, withdraws them.
+        The two are compared. Later blind annotations replace your earlier ones; an empty list
+        without `without_concept` withdraws them.
         """
         demand(backend, request.user, Right.ANNOTATE, VIEW.stream(view_id))
         command = AnnotateImage(view_id, tuple(data.annotations), data.without_concept)
@@ -149,8 +149,8 @@ class AgreementController(Controller):
     def get_agreement(
         self, backend: Served, view_id: FromPath[str], at_least: AtLeast = None
     ) -> AgreementView:
-        """How far blind annotations agree with those that were in force: Cohen's kappa, per
-        concept, too, and for boxes the share that both drew, by an IoU of 0.5."""
+        """How far blind annotations agree with the recorded ones: Cohen's kappa, in total and per
+        concept, and for boxes the share that both drew, at an IoU of 0.5."""
         return agreement_in(backend, view_id, at_least)
 
     @get(
@@ -168,7 +168,7 @@ class AgreementController(Controller):
         limit: Limit = 50,
         at_least: AtLeast = None,
     ) -> BlindAnnotations:
-        """The newest first; `differing` leaves out images that were annotated alike."""
+        """Newest first; `differing` leaves out images that were annotated the same."""
         return blind_annotations(backend, view_id, differing, cursor, limit, at_least)
 
 
@@ -262,5 +262,5 @@ def _shown(view: ViewRow, compared: Compared, file_name: str) -> BlindAnnotation
 
 def _require(view: ViewRow | None) -> ViewRow:
     if view is None:
-        raise NotFound("there is no such view")
+        raise NotFound("view not found")
     return view

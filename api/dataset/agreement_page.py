@@ -75,7 +75,7 @@ class AgreementPages(Controller):
             project = find_project(connection, view.project_id) if view else None
             labels = labels_of(connection, view_id)
         if view is None or project is None:
-            raise NotFound("there is no such view")
+            raise NotFound("view not found")
         page = AgreementPage(
             position=position,
             api=f"/api/v1/views/{view_id}/agreement",

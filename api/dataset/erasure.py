@@ -12,7 +12,6 @@ from api.access.rights import needs
 from api.dataset.schemas import Erasure, NewErasure
 from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AtLeast, HttpRequest, Served
-from api.pages.html import exact
 from application.dataset.erasure import erase_image, erased_among
 from application.log.store import Store
 from domain.access.roles import Right
@@ -20,6 +19,7 @@ from domain.aggregates import IMAGE
 from domain.dataset.image import EraseImage
 from domain.dataset.items import Parent
 from domain.errors import Gone, NotFound
+from domain.formatting import moment
 from projections.dataset.dataset import DATASET
 from projections.dataset.erasures import ERASURES, ErasureRow, find_erasures
 from projections.dataset.queries import ImageRow, find_image
@@ -66,7 +66,7 @@ class ErasureController(Controller):
         with backend.reading(at_least, ERASURES) as (connection, position):
             erasure = find_erasures(connection, [image_id]).get(image_id)
         if erasure is None:
-            raise NotFound("there is no erased image of this id")
+            raise NotFound("no erased image has this id")
         return Erasure(erasure, position)
 
 
@@ -88,7 +88,7 @@ def image_there(
         return image
     erasure = find_erasures(connection, [image_id]).get(image_id)
     if erasure is None:
-        raise NotFound("there is no such image")
+        raise NotFound("image not found")
     raise Gone(describe_erasure(erasure))
 
 
@@ -110,8 +110,8 @@ def describe_erasure(erasure: ErasureRow) -> str:
     if erasure.gone_at is None:
         bytes_are = "its bytes are being deleted"
     else:
-        bytes_are = f"its bytes are gone since {exact(erasure.gone_at)}"
+        bytes_are = f"its bytes were deleted at {moment(erasure.gone_at)}"
     return (
-        f"the image was erased by {erasure.erased_by} at {exact(erasure.erased_at)} (reason:"
+        f"the image was erased by {erasure.erased_by} at {moment(erasure.erased_at)} (reason:"
         f" {erasure.reason}); {bytes_are}"
     )

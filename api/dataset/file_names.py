@@ -1,16 +1,17 @@
 """File names in the reasons of failures, in which the log has ids: names can be erased."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from api.backend import Backend
+from api.encoded_versions import encode
 from projections.dataset.dataset import DATASET
 from projections.dataset.queries import file_names
 from projections.experiments.queries import TrialRow
-from projections.training.library_queries import LibraryRow, VersionRow
+from projections.training.library_queries import VersionRow
 from projections.training.test_evaluations import EvaluationOnTestSet
 from projections.training.version_progress import ProgressRow
 
@@ -40,9 +41,16 @@ def with_file_names(backend: Backend, rows: Sequence[Row], field: str = "reason"
     ]
 
 
-def named_in_library(backend: Backend, models: Sequence[LibraryRow]) -> list[LibraryRow]:
-    """The same for the versions of models."""
-    return [
-        msgspec.structs.replace(model, versions=with_file_names(backend, model.versions))
-        for model in models
-    ]
+def encoded_with_file_names(
+    backend: Backend, versions: Sequence[bytes | VersionRow]
+) -> Iterator[bytes]:
+    """Versions as JSON, those given as rows with the file names in their reasons."""
+    rows = [version for version in versions if isinstance(version, VersionRow)]
+    named = iter(with_file_names(backend, rows))
+    for version in versions:
+        yield version if isinstance(version, bytes) else encode(next(named))
+
+
+def names_images(row: VersionRow) -> bool:
+    """Whether `with_file_names` may change a version."""
+    return _IMAGE.search(row.reason or "") is not None

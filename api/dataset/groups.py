@@ -32,9 +32,10 @@ from projections.dataset.groups import (
 class NewGroupKey(Strict, frozen=True, kw_only=True):
     """The metadata key that groups images.
 
-    `mend` says what becomes of groups that the present splits tear: `majority` moves each to the
-    split that holds most of it, `draw` draws the test and the validation set again, as large as
-    they are, with `seed` and `stratify_by`. Without it, torn groups are named and nothing changes.
+    `mend` is what to do with groups that are in several splits: `majority` moves each to the split
+    that has most of its images, `draw` draws the test and the validation set again in their current
+    sizes, with `seed` and `stratify_by`. Without it, such groups are refused by name, and nothing
+    changes.
     """
 
     key: Annotated[str, Meta(min_length=1, max_length=MOST_KEY, examples=["patient"])]
@@ -44,7 +45,8 @@ class NewGroupKey(Strict, frozen=True, kw_only=True):
 
 
 class GroupKeyResult(msgspec.Struct, frozen=True):
-    """The groups that there are, those that were torn, and the images that were moved."""
+    """The number of groups, of groups that were in several splits, and of images that were
+    moved."""
 
     id: str
     revision: int
@@ -55,7 +57,7 @@ class GroupKeyResult(msgspec.Struct, frozen=True):
 
 
 class GroupsView(msgspec.Struct, frozen=True):
-    """Groups by a key. `group_key` is the project's own, which draws and imports heed."""
+    """Groups by a key. `group_key` is that of the project, which draws and imports respect."""
 
     group_key: str | None
     key: str | None
@@ -85,9 +87,8 @@ class GroupController(Controller):
         project_id: FromPath[str],
         data: JSONBody[NewGroupKey],
     ) -> Response[GroupKeyResult]:
-        """Images with the same value of the key then stay together: draws take whole groups,
-        imports that would tear one are refused, and an image that is moved takes its group along.
-        """
+        """Images with the same value of the key then stay in one split: draws take whole groups,
+        imports that would divide a group are refused, and moving an image moves its group."""
         draw = DrawSplit(0.5, data.seed, data.stratify_by)
         return _respond(
             handle(
@@ -166,7 +167,7 @@ def groups_view(
     with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
         project = find_project(connection, project_id, as_of=at)
         if project is None:
-            raise NotFound("there is no such project")
+            raise NotFound("project not found")
         by = key or project.group_key
         if by is None:
             return GroupsView(None, None, GroupCounts(0, 0, 0, 0), [], None, position)

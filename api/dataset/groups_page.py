@@ -67,7 +67,7 @@ class GroupPages(Controller):
         with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             views = list_views(connection, project_id)
             keys = metadata_keys(connection, project_id)
         page = GroupsPage(

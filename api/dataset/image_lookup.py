@@ -37,7 +37,7 @@ class ImageLookupController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ImageView]:
-        """As `GET /images/{id}` answers: a project has the same content once, whatever the names
-        of its files."""
+        """The same answer as `GET /images/{id}`: a project stores the same content once, under any
+        file name."""
         found = image_id(project_id, digest)
         return image_view(backend, found, view_id=view_id, at_least=at_least, as_of=as_of)

@@ -46,7 +46,7 @@ async def add_uploads(
             errors.append(FieldError(upload.filename, refusal.detail))
     if errors:
         details = "; ".join(error.detail for error in errors[:5])
-        raise Refusals(f"{len(errors)} of {len(uploads)} files are refused: {details}", errors)
+        raise Refusals(f"{len(errors):,} of {len(uploads):,} files were refused: {details}", errors)
     return await asyncio.to_thread(_add, backend, request, project_id, accepted)
 
 

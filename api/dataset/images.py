@@ -8,7 +8,7 @@ import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, FromQuery, JSONBody
+from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
 
 from adapters.blobs.blobs import PICTURE
 from adapters.dataset.thumbnails import recipe
@@ -19,8 +19,10 @@ from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.groups import members_in
 from api.dataset.image_uploads import add_uploads
+from api.dataset.images_table import images_table
 from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
 from api.dataset.thumbnails import LARGEST, MEDIA_TYPE, Crop, Size, crop_of, cut, made_small
+from api.http.arrow import arrow_answer, wants_arrow
 from api.http.commands import CommandResult, Named, carry_out, named
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
 from api.http.schemas import AnySplit, Order
@@ -41,6 +43,16 @@ from projections.dataset.queries import ImageRow, list_images
 from projections.flip_book.suspects import SUSPECTS, decisions_of
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
+
+FileNames = Annotated[
+    list[str] | None,
+    QueryParameter(
+        name="file_name",
+        max_items=500,
+        description="Only images with one of these names; several may have the same. All of the"
+        " project's images are looked through",
+    ),
+]
 
 
 @dataclass
@@ -85,6 +97,7 @@ class ImageController(Controller):
     def list_images(
         self,
         backend: Served,
+        request: HttpRequest,
         project_id: FromPath[str],
         view_id: FromQuery[str | None] = None,
         split: FromQuery[AnySplit | None] = None,
@@ -92,20 +105,22 @@ class ImageController(Controller):
         annotated: FromQuery[bool | None] = None,
         without_concept: FromQuery[bool] = False,
         reviewed: FromQuery[bool | None] = None,
+        file_name: FileNames = None,
         order: FromQuery[Order] = "oldest",
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> Images:
-        """Images in the order they were added, or the newest first.
+    ) -> Response[Images]:
+        """Images in the order they were added, or the newest first; with
+        `Accept: application/vnd.apache.arrow.stream` as a table, whose metadata has `next`.
 
         `concept_id`, `annotated`, `without_concept` and `reviewed` refer to the annotations in
         `view_id`; with `reviewed=false` these are annotated images that nobody has reviewed. Any
         image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
-        next image that is not annotated, in either order. Of a child view only the images are
-        listed that its conditions choose, or that have a crop in it; an image is annotated if all
-        its crops are.
+        next image that is not annotated, in either order. For a child view, only images that meet
+        its conditions or have a crop in it are listed; an image counts as annotated if all its
+        crops are.
         """
         image_filter = ImageFilter(
             split=split,
@@ -114,9 +129,10 @@ class ImageController(Controller):
             annotated=annotated,
             without_concept=without_concept,
             reviewed=reviewed,
+            file_names=tuple(file_name or ()),
         )
         if view_id is None and image_filter.uses_view:
-            raise Invalid("say in which view: give view_id", field="view_id")
+            raise Invalid("give view_id: the filters need a view", field="view_id")
         after = position_in(cursor)
         shown = (CATALOG, DATASET)
         with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
@@ -133,7 +149,9 @@ class ImageController(Controller):
                 as_of=at,
             )
         following = str(items[-1].added_position) if len(items) == limit else None
-        return Images(items, following, position)
+        if wants_arrow(request):
+            return arrow_answer(images_table(items), position, following)
+        return Response(Images(items, following, position))
 
     @get(
         "/images/{image_id:str}",
@@ -188,8 +206,8 @@ class ImageController(Controller):
     ) -> Response[bytes]:
         """The pixels that a training gets before it resizes them.
 
-        It is the file itself if browsers show that alike, otherwise WebP without loss, with its
-        longest side at most 2048 pixels.
+        The file itself if browsers show it the same way, otherwise lossless WebP whose longest side
+        has at most 2,048 pixels.
         """
         image, grey_bits = await asyncio.to_thread(_image_and_depth, backend, image_id, as_of)
         headers = _headers(f"{image.blob}-picture-{recipe(grey_bits)}")
@@ -203,7 +221,7 @@ class ImageController(Controller):
 
     @get(
         "/images/{image_id:str}/thumbnail",
-        summary="An image made small",
+        summary="A thumbnail of an image",
         media_type=MEDIA_TYPE,
         opt=needs(Right.READ, of="image_id"),
     )
@@ -216,8 +234,8 @@ class ImageController(Controller):
         crop: Crop = None,
         as_of: AsOf = None,
     ) -> Response[bytes]:
-        """WebP of what training reads, its longest side at most `size` pixels; made once and
-        stored. A `crop` is cut out of the larger one."""
+        """The image as training reads it, as WebP whose longest side has at most `size` pixels;
+        made once and stored. A `crop` is cut from a larger one."""
         box = None if crop is None else crop_of(crop)
         return await thumbnail(backend, request, image_id, size, box, as_of)
 
@@ -230,7 +248,7 @@ class ImageController(Controller):
     def assign_split(
         self, backend: Served, image: Named, data: JSONBody[ImageSplit]
     ) -> Response[CommandResult]:
-        """An image of a group takes the whole group along: `ids` are the images that moved."""
+        """The whole group of the image moves with it: `ids` are the images that moved."""
         members = members_in(backend)
         return image.carry_out(
             lambda session: assign_split(session, image.id, AssignSplit(data.split), members), data

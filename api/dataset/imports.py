@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -25,6 +25,8 @@ from domain.dataset.imports import NEGATIVE, REQUESTED, ImportRules, RequestImpo
 from domain.errors import NotFound
 from domain.text import refuse_controls
 from projections.dataset.imports import IMPORTS, find_import, list_imports
+
+ImportStatus = Literal["requested", "completed", "checked", "refused", "failed"]
 
 
 class ImportController(Controller):
@@ -62,10 +64,10 @@ class ImportController(Controller):
         """The body is a zip or a tar archive, optionally compressed, or a video. The answer's `id`
         is the import's.
 
-        A video (MP4, MOV, AVI, WebM) becomes `frame_rate` images a second or, with `scenes`, the
+        A video (MP4, MOV, AVI, WebM) becomes `frame_rate` images per second or, with `scenes`, the
         first of each scene; `video`, `time` and `frame` are their metadata.
 
-        It runs afterwards: `GET /imports/{id}` has its progress and its result.
+        The import runs afterwards: `GET /imports/{id}` has its progress and its result.
         """
         refuse_controls(name, "name")
         rate = None if scenes else frame_rate
@@ -130,14 +132,15 @@ class ImportController(Controller):
         self,
         backend: Served,
         project_id: FromPath[str],
+        status: FromQuery[ImportStatus | None] = None,
         cursor: Cursor = None,
         limit: Limit = 50,
         at_least: AtLeast = None,
     ) -> Imports:
-        """A project's imports, newest first."""
+        """A project's imports, newest first; with `status` only those that are or ended so."""
         before = position_in(cursor)
         with backend.reading(at_least, IMPORTS) as (connection, position):
-            items = list_imports(connection, project_id, before=before, limit=limit)
+            items = list_imports(connection, project_id, status=status, before=before, limit=limit)
         following = str(items[-1].requested_position) if len(items) == limit else None
         return Imports(items, following, position)
 
@@ -161,7 +164,7 @@ class ImportController(Controller):
                 row = find_import(connection, import_id)
                 progress: ImportProgress | None = progress_of(connection, import_id)
             if row is None:
-                raise NotFound("there is no such import")
+                raise NotFound("import not found")
             return ImportView(row, progress, position)
 
         return await once_ended(
@@ -185,7 +188,7 @@ class ImportController(Controller):
         with backend.reading(None, IMPORTS) as (connection, _):
             row = find_import(connection, import_id)
         if row is None or row.report is None:
-            raise NotFound("there is no report: the import had nothing to say, or has not ended")
+            raise NotFound("the import has no report: it had nothing to report, or has not ended")
         return Stream(
             backend.blobs.chunks(row.report),
             media_type="application/x-ndjson",

@@ -8,11 +8,12 @@ from litestar.response import Template
 from adapters.dataset.imports.progress import ImportProgress, progress_of
 from adapters.formats.registry import FOLDERS, FORMATS
 from api.access.rights import needs
+from api.dataset.messages import AS_IN_THE_SOURCE, AUTO_DETECT, COUNTS, ORIGINS, RULES, UNLABELLED
 from api.dataset.projects_page import address
 from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, render
 from domain.access.roles import Right
-from domain.dataset.imports import AUTO, CHECKED, NEGATIVE, REQUESTED, UNANNOTATED
+from domain.dataset.imports import AUTO, CHECKED, REQUESTED, UNANNOTATED
 from domain.errors import NotFound
 from domain.library.view import KINDS
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, list_views
@@ -22,18 +23,6 @@ IMPORTS_A_PAGE = 20
 
 LABELS = {name: FORMATS[name].label for name in sorted(FORMATS, key=lambda name: name != FOLDERS)}
 """Of the formats, a folder per class first: it needs no annotation file."""
-MADE = {
-    "images": "images read",
-    "added": "added",
-    "annotated": "annotated",
-    "reannotated": "annotated anew",
-    "split_assigned": "put in another split",
-    "views": "views made",
-    "concepts": "concepts made",
-    "skipped": "skipped",
-    "left_out": "left out",
-    "notes": "notes",
-}
 
 
 class ImportItem(msgspec.Struct, frozen=True):
@@ -61,14 +50,14 @@ class ImportItem(msgspec.Struct, frozen=True):
         """The rules that differ from the defaults."""
         rules = self.item.rules
         options = {
-            f"view {self.item.view}": self.item.view,
-            f"for {rules.kind}": rules.kind,
-            "no new concepts": not rules.new_concepts,
-            "bad lines skipped": rules.skip_bad,
-            "boxes clipped": rules.clip,
-            "dry run": rules.dry_run,
-            "images without annotations not annotated": rules.unlabelled == UNANNOTATED,
-            f"boxes count from {rules.origin}": rules.origin is not None,
+            RULES["view"].format(self.item.view): self.item.view,
+            RULES["kind"].format(rules.kind): rules.kind,
+            RULES["new_concepts"]: not rules.new_concepts,
+            RULES["skip_bad"]: rules.skip_bad,
+            RULES["clip"]: rules.clip,
+            RULES["dry_run"]: rules.dry_run,
+            RULES["unlabelled"]: rules.unlabelled == UNANNOTATED,
+            RULES["origin"].format(rules.origin): rules.origin is not None,
         }
         return [text for text, applies in options.items() if applies]
 
@@ -78,7 +67,7 @@ class ImportItem(msgspec.Struct, frozen=True):
         counts = msgspec.structs.asdict(self.item.counts) if self.item.counts else {}
         return [
             (name, label, counts[name])
-            for name, label in MADE.items()
+            for name, label in COUNTS.items()
             if counts and (counts[name] or name in {"images", "added"})
         ]
 
@@ -110,19 +99,19 @@ class ImportsPage(Page, frozen=True, kw_only=True):
 
     @property
     def formats(self) -> list[tuple[str, str]]:
-        return [(AUTO, "auto-detect"), *LABELS.items()]
+        return [(AUTO, AUTO_DETECT), *LABELS.items()]
 
     @property
     def kinds(self) -> list[tuple[str, str]]:
-        return [("", "as in the source"), *((kind, kind) for kind in KINDS)]
+        return [("", AS_IN_THE_SOURCE), *((kind, kind) for kind in KINDS)]
 
     @property
     def unlabelled(self) -> list[tuple[str, str]]:
-        return [(NEGATIVE, "without concept"), (UNANNOTATED, "not annotated")]
+        return list(UNLABELLED.items())
 
     @property
     def origins(self) -> list[tuple[str, str]]:
-        return [("", "as the boxes show"), ("1", "1, as the development kit"), ("0", "0, as CVAT")]
+        return list(ORIGINS.items())
 
     @property
     def written(self) -> list[tuple[str, str]]:
@@ -155,7 +144,7 @@ class ImportPages(Controller):
         with backend.reading(at_least, CATALOG, IMPORTS) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             rows = list_imports(connection, project_id, before=before, limit=IMPORTS_A_PAGE + 1)
             items = [
                 ImportItem(

@@ -34,7 +34,9 @@ from projections.dataset.near_duplicates import (
 Distance = Annotated[
     int,
     QueryParameter(
-        ge=0, le=FARTHEST, description="The most bits, of 64, in which perceptual hashes differ"
+        ge=0,
+        le=FARTHEST,
+        description="The maximum number of the 64 bits in which the perceptual hashes differ",
     ),
 ]
 
@@ -42,7 +44,7 @@ Distance = Annotated[
 class NearDuplicates(Strict, frozen=True, kw_only=True):
     """An image whose near-duplicates go to one split, with it and with their groups.
 
-    Without `split` it is test, if one of them is there, or else validation.
+    Without `split` they go to test if one of them is there, else to validation.
     """
 
     image_id: str
@@ -61,7 +63,7 @@ class UnitedImages(msgspec.Struct, frozen=True):
 
 
 class NearDuplicatesView(msgspec.Struct, frozen=True):
-    """Pairs of images. Those that joined after `hashed_position` are not compared yet."""
+    """Pairs of images. Images added after `hashed_position` are not compared yet."""
 
     counts: NearCounts
     items: list[NearPair]
@@ -90,8 +92,8 @@ class NearDuplicateController(Controller):
         limit: Limit = 50,
         at_least: AtLeast = None,
     ) -> NearDuplicatesView:
-        """Pairs of a training image and a validation or test image that look alike, the nearest
-        first: copies that were resized, stored anew, brightened or cropped a little."""
+        """Pairs of a training image and a validation or test image that look alike, nearest first:
+        copies that were resized, saved again, brightened or slightly cropped."""
         return near_duplicates(backend, project_id, distance, cursor, limit, at_least)
 
     @post(
@@ -108,7 +110,7 @@ class NearDuplicateController(Controller):
         project_id: FromPath[str],
         data: JSONBody[NearDuplicates],
     ) -> Response[UnitedImages]:
-        """All images that are connected with this one by near-duplicates move, as one command."""
+        """All images that are connected with this one by near-duplicates move, in one command."""
         members, cluster = members_in(backend), _cluster_in(backend, data.distance)
         outcome = handle(
             backend.store,
@@ -137,7 +139,7 @@ def near_duplicates(
     hashed = backend.store.tracked(FEED)
     with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
         if find_project(connection, project_id) is None:
-            raise NotFound("there is no such project")
+            raise NotFound("project not found")
         items = list_near_pairs(connection, project_id, distance, after=after, limit=limit)
         counts = count_near_pairs(connection, project_id, distance)
     following = items[-1].cursor if len(items) == limit else None
@@ -149,7 +151,9 @@ def _pair_in(cursor: str | None) -> tuple[int, str, str] | None:
         return None
     distance, *ids = cursor.split("/")
     if len(ids) != 2 or not distance.isdecimal() or len(distance) > 2:
-        raise Invalid(f"cursor is {cursor!r}; give the `next` of the page before", field="cursor")
+        raise Invalid(
+            f"cursor must be the `next` of the previous page, got {cursor!r}", field="cursor"
+        )
     return int(distance), ids[0], ids[1]
 
 

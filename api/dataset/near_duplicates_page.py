@@ -52,7 +52,7 @@ class NearDuplicatePages(Controller):
         with backend.reading(at_least, CATALOG) as (connection, position):
             project = find_project(connection, project_id)
         if project is None:
-            raise NotFound("there is no such project")
+            raise NotFound("project not found")
         page = NearDuplicatesPage(
             position=position,
             api=f"/api/v1/projects/{project_id}/near-duplicates",

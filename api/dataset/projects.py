@@ -17,6 +17,7 @@ from domain.dataset.splits import DrawSplit
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, find_project, list_projects, list_views
 from projections.dataset.dataset import DATASET
+from projections.dataset.project_lookup import project_in, project_query
 from projections.dataset.queries import count_images, count_views
 
 
@@ -81,18 +82,26 @@ class ProjectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[ProjectView]:
-        with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
-            project = find_project(connection, project_id, as_of=at)
-            if project is None:
-                raise NotFound("there is no such project")
-            counts = count_images(connection, project_id, as_of=at)
+        if as_of is None:
+            query = project_query(project_id)
+            rows, position = backend.look_up(at_least, query, CATALOG, DATASET)
+            found = project_in(rows)
+        else:
+            with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as read:
+                connection, position, at = read
+                past = find_project(connection, project_id, as_of=at)
+                counted = count_images(connection, project_id, as_of=at)
+            found = None if past is None else (past, counted)
+        if found is None:
+            raise NotFound("project not found")
+        project, counts = found
         return Response(
             ProjectView(project, counts, position), headers={"ETag": f'"{project.revision}"'}
         )
 
     @get(
         "/{project_id:str}/dataset",
-        summary="A project's images, counted",
+        summary="The number of a project's images",
         sync_to_thread=True,
         opt=needs(Right.READ, of="project_id"),
     )
@@ -106,7 +115,7 @@ class ProjectController(Controller):
         """The number of images by split, and by view and concept, archived views included."""
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             if find_project(connection, project_id, as_of=at) is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             views = [
                 view.view_id for view in list_views(connection, project_id, archived=True, as_of=at)
             ]
@@ -151,10 +160,11 @@ class ProjectController(Controller):
         opt=needs(Right.TRAIN, of="project_id"),
     )
     def draw_test_set(self, project: Named, data: JSONBody[NewSplit]) -> Response[CommandResult]:
-        """Draw a test set at random from the images that do not validate; the others train.
+        """Draw a test set at random from the images that are not in the validation set; the others
+        become training images.
 
-        No version trains or validates on it. With `stratify_by`, a view's id, each concept of the
-        view gets about the same share.
+        No version is trained or validated on it. With `stratify_by`, a view's id, each concept of
+        the view gets about the same share.
         """
         command = DrawSplit(data.size, data.seed, data.stratify_by)
         return project.carry_out(lambda session: draw_test_set(session, project.id, command), data)

@@ -1,4 +1,4 @@
-"""The pages of projects: their list, and a project with its images, counts, and views."""
+"""The pages of a project: its images, counts, and views."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -6,11 +6,20 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
-from api.access.rights import ACCOUNT, needs
-from api.http.parameters import AtLeast, Cursor, HttpRequest, Served, position_in
+from api.access.rights import needs
+from api.backend import Backend
+from api.http.parameters import (
+    AtLeast,
+    Cursor,
+    HttpRequest,
+    Served,
+    position_in,
+    provided,
+)
 from api.pages.html import Page, render
 from domain.access.roles import Right
 from domain.errors import NotFound
@@ -19,7 +28,6 @@ from projections.dataset.catalog import (
     ProjectRow,
     ViewRow,
     find_project,
-    list_projects,
     list_views,
 )
 from projections.dataset.child_items import parents_of
@@ -34,35 +42,12 @@ from projections.dataset.queries import (
     count_views,
     list_images,
 )
-from projections.training.library_queries import VersionRow, list_unfinished
+from projections.overview.cards import BestVersion, best_of_views
 from projections.training.models_library import MODELS_LIBRARY
 
-RUNNING_SHOWN = 10
-PROJECTS_A_PAGE = 50
 IMAGES_A_PAGE = 60
-
-
-class ProjectsPage(Page, frozen=True, kw_only=True):
-    """Projects, newest first; `following` is the address of the next page.
-
-    `running` are the trainings that have not ended, oldest first; `thumbnails` and `counts` are by
-    project id, those of a project without images are absent.
-    """
-
-    projects: list[ProjectRow]
-    running: list[VersionRow]
-    thumbnails: dict[str, str]
-    counts: dict[str, int]
-    name: str
-    first: bool
-    following: str | None
-    base_url: str
-
-
-class NoRolePage(Page, frozen=True, kw_only=True):
-    """The page for an account without any role."""
-
-    actor: str
+SHOWN = (CATALOG, DATASET, MODELS_LIBRARY)
+"""The read models that the pages show."""
 
 
 class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +103,26 @@ class ImageQuery(msgspec.Struct, frozen=True, kw_only=True):
         return address(msgspec.structs.asdict(self) | others, cursor)
 
 
-class ProjectPage(Page, frozen=True, kw_only=True):
-    """A project; `seen` is the view whose concepts filter and label the images."""
+class ImagesAsked(msgspec.Struct, frozen=True):
+    """The filters of images and the place in their list: `after` an image, or `before` one."""
 
+    query: ImageQuery
+    after: int | None
+    before: int | None
+
+
+class ProjectPage(Page, frozen=True, kw_only=True):
+    """A project; `seen` is the view whose concepts filter and label the images.
+
+    `tab` is overview, images or views: the first shows all. `best` are the best versions, by view.
+    """
+
+    tab: str
     project: ProjectRow
     counts: DatasetCounts
     views: list[ViewRow]
     per_view: dict[str, ViewCounts]
+    best: Mapping[str, BestVersion]
     seen: ViewRow | None
     images: list[ImageRow]
     filter: ImageQuery
@@ -164,121 +162,125 @@ class ProjectPage(Page, frozen=True, kw_only=True):
         return {count.concept_id: count for count in counts}
 
 
+def images_asked(
+    split: Annotated[str, QueryParameter(pattern="^(train|validation|test|)$")] = "",
+    view: FromQuery[str] = "",
+    concept: FromQuery[str] = "",
+    annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
+    reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
+    order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
+    archived: Annotated[str, QueryParameter(pattern="^(true|)$")] = "",
+    cursor: Cursor = None,
+    before: Annotated[int | None, QueryParameter(ge=0)] = None,
+) -> ImagesAsked:
+    query = ImageQuery(
+        split=split,
+        view=view,
+        concept=concept,
+        annotated=annotated,
+        reviewed=reviewed,
+        order=order,
+        archived=archived,
+    )
+    return ImagesAsked(query, position_in(cursor), before)
+
+
+ImagesAskedDependency = NamedDependency[ImagesAsked]
+
+
 class ProjectPages(Controller):
     """Projects."""
 
-    @get("/", sync_to_thread=True, opt=ACCOUNT)
-    def projects(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        name: FromQuery[str] = "",
-        cursor: Cursor = None,
-        at_least: AtLeast = None,
-    ) -> Template:
-        among = request.user.grants.projects(Right.READ)
-        if among == frozenset():
-            return render("access/no_role.html", NoRolePage(actor=request.user.actor))
-        with backend.reading(at_least, CATALOG, DATASET, MODELS_LIBRARY) as (
-            connection,
-            position,
-        ):
-            rows = list_projects(
-                connection,
-                before=position_in(cursor),
-                limit=PROJECTS_A_PAGE + 1,
-                name=name,
-                among=among,
-            )
-            shown = rows[:PROJECTS_A_PAGE]
-            ids = [row.project_id for row in shown]
-            firsts = {key: list_images(connection, key, ImageFilter(), limit=1) for key in ids}
-            thumbnails = {key: found[0].image_id for key, found in firsts.items() if found}
-            counts = {key: count_images(connection, key).images for key in thumbnails}
-            running = list_unfinished(connection, limit=RUNNING_SHOWN, among=among)
-        page = ProjectsPage(
-            running=running,
-            thumbnails=thumbnails,
-            counts=counts,
-            position=position,
-            api="/api/v1/projects",
-            projects=shown,
-            name=name,
-            first=cursor is None,
-            following=address({"name": name}, shown[-1].created_position)
-            if len(rows) > len(shown)
-            else None,
-            base_url=str(request.base_url).rstrip("/"),
-        )
-        return render("dataset/projects.html", page)
+    dependencies = provided(asked=images_asked)
+    opt = needs(Right.READ, of="project_id")
 
-    @get("/projects/{project_id:str}", sync_to_thread=True, opt=needs(Right.READ, of="project_id"))
+    @get("/projects/{project_id:str}", sync_to_thread=True)
     def project(
         self,
         backend: Served,
         request: HttpRequest,
         project_id: FromPath[str],
-        split: Annotated[str, QueryParameter(pattern="^(train|validation|test|)$")] = "",
-        view: FromQuery[str] = "",
-        concept: FromQuery[str] = "",
-        annotated: Annotated[str, QueryParameter(pattern="^(yes|no|without|)$")] = "",
-        reviewed: Annotated[str, QueryParameter(pattern="^(yes|no|)$")] = "",
-        order: Annotated[str, QueryParameter(pattern="^(newest|)$")] = "",
-        archived: Annotated[str, QueryParameter(pattern="^(true|)$")] = "",
-        cursor: Cursor = None,
-        before: Annotated[int | None, QueryParameter(ge=0)] = None,
+        asked: ImagesAskedDependency,
         at_least: AtLeast = None,
     ) -> Template:
-        query = ImageQuery(
-            split=split,
-            view=view,
-            concept=concept,
-            annotated=annotated,
-            reviewed=reviewed,
-            order=order,
-            archived=archived,
+        return _rendered(backend, request, project_id, "overview", asked, at_least)
+
+    @get("/projects/{project_id:str}/images", sync_to_thread=True)
+    def images(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        asked: ImagesAskedDependency,
+        at_least: AtLeast = None,
+    ) -> Template:
+        return _rendered(backend, request, project_id, "images", asked, at_least)
+
+    @get("/projects/{project_id:str}/views", sync_to_thread=True)
+    def views(
+        self,
+        backend: Served,
+        request: HttpRequest,
+        project_id: FromPath[str],
+        asked: ImagesAskedDependency,
+        at_least: AtLeast = None,
+    ) -> Template:
+        return _rendered(backend, request, project_id, "views", asked, at_least)
+
+
+def _rendered(
+    backend: Backend,
+    request: HttpRequest,
+    project_id: str,
+    tab: str,
+    asked: ImagesAsked,
+    at_least: int | None,
+) -> Template:
+    after, before = asked.after, asked.before
+    with backend.reading(at_least, *SHOWN) as (connection, position):
+        project = find_project(connection, project_id)
+        if project is None:
+            raise NotFound("project not found")
+        views = list_views(connection, project_id, archived=bool(asked.query.archived))
+        shown = asked.query.within(views)
+        parents = parents_of(connection, [shown.view])[shown.view] if shown.view else ()
+        rows = list_images(
+            connection,
+            project_id,
+            msgspec.structs.replace(shown.image_filter, parents=parents),
+            after=before if before is not None else after,
+            newest=shown.newest != (before is not None),
+            limit=IMAGES_A_PAGE + 1,
         )
-        after = position_in(cursor)
-        with backend.reading(at_least, CATALOG, DATASET) as (connection, position):
-            project = find_project(connection, project_id)
-            if project is None:
-                raise NotFound("there is no such project")
-            views = list_views(connection, project_id, archived=bool(archived))
-            shown = query.within(views)
-            parents = parents_of(connection, [shown.view])[shown.view] if shown.view else ()
-            rows = list_images(
-                connection,
-                project_id,
-                msgspec.structs.replace(shown.image_filter, parents=parents),
-                after=before if before is not None else after,
-                newest=shown.newest != (before is not None),
-                limit=IMAGES_A_PAGE + 1,
-            )
-            counts = count_images(connection, project_id)
-            per_view = count_views(connection, project_id, [row.view_id for row in views])
-        images, more = rows[:IMAGES_A_PAGE], len(rows) > IMAGES_A_PAGE
-        if before is not None:
-            images = images[::-1]
-        earlier = more if before is not None else after is not None
-        later = more or before is not None
-        page = ProjectPage(
-            position=position,
-            api=f"/api/v1/projects/{project_id}",
-            project=project,
-            counts=counts,
-            views=views,
-            per_view=per_view,
-            seen=next((row for row in views if row.view_id == shown.view), None),
-            images=images,
-            filter=shown,
-            first=shown.address() if earlier else None,
-            previous=shown.address(before=str(images[0].added_position))
-            if images and earlier
-            else None,
-            following=shown.address(images[-1].added_position) if images and later else None,
-            base_url=str(request.base_url).rstrip("/"),
-        )
-        return render("dataset/project.html", page)
+        counts = count_images(connection, project_id)
+        view_ids = [row.view_id for row in views]
+        per_view = count_views(connection, project_id, view_ids)
+        best = best_of_views(connection, view_ids)
+    images, more = rows[:IMAGES_A_PAGE], len(rows) > IMAGES_A_PAGE
+    if before is not None:
+        images = images[::-1]
+    earlier = more if before is not None else after is not None
+    later = more or before is not None
+    page = ProjectPage(
+        position=position,
+        api=f"/api/v1/projects/{project_id}",
+        tab=tab,
+        project=project,
+        counts=counts,
+        views=views,
+        per_view=per_view,
+        best=best,
+        seen=next((row for row in views if row.view_id == shown.view), None),
+        images=images,
+        filter=shown,
+        first=shown.address() if earlier else None,
+        previous=shown.address(before=str(images[0].added_position))
+        if images and earlier
+        else None,
+        following=shown.address(images[-1].added_position) if images and later else None,
+        base_url=str(request.base_url).rstrip("/"),
+    )
+    return render("dataset/project.html", page)
 
 
 def address(filters: Mapping[str, str], cursor: int | None = None) -> str:

@@ -32,10 +32,10 @@ class ReviewController(Controller):
         image_id: FromPath[str],
         view_id: FromPath[str],
     ) -> Response[CommandResult]:
-        """Somebody looked at the image's annotations in a view and found them right.
+        """Record that the image's annotations in a view were reviewed and are right.
 
-        A change of them ends the review. Send the image's `ETag` as `If-Match`: a 412 then says
-        that they are not those that were looked at. The event names their revision.
+        Changing them ends the review. Send the image's `ETag` as `If-Match`: a 412 then means that
+        they have changed since you read them. The event has their revision.
         """
         return _carry_out(backend, request, image_id, ReviewImage(view_id))
 

@@ -55,7 +55,7 @@ class ImageSplit(Strict, frozen=True, kw_only=True):
 
 
 class NewErasure(Strict, frozen=True, kw_only=True):
-    """The reason of an erasure; `everywhere` erases the image in other projects, too."""
+    """The reason for an erasure; `everywhere` erases the image in other projects, too."""
 
     reason: Annotated[
         str,
@@ -70,12 +70,13 @@ class NewErasure(Strict, frozen=True, kw_only=True):
 class NewImport(Strict, frozen=True, kw_only=True):
     """An import of a folder or archive on the server, and its rules.
 
-    `view` names the view, by name or id, of a format that holds just one; `kind` is that view's
-    where the format leaves it open. `new_concepts` allows views and concepts that do not exist
-    yet, `skip_bad` skips bad lines and imports the others, `clip` cuts boxes that reach beyond
-    their image, and `dry_run` changes nothing and reports what would happen. `unlabelled` is what
-    an image becomes that COCO or VOC lists without annotations: `negative`, without concept, or
-    `unannotated`. `origin` is where VOC's boxes count from, 0 or 1, if they do not show it.
+    `view` names the view, by name or id, for a format that holds one view; `kind` is its kind, if
+    the format does not define it. `new_concepts` allows views and concepts that do not exist yet,
+    `skip_bad` skips bad lines and imports the others, `clip` cuts boxes at the border of their
+    image, and `dry_run` changes nothing and reports what would change. `unlabelled` is how images
+    are imported that COCO or VOC lists without annotations: `negative` (without concept) or
+    `unannotated`. `origin` is the lowest coordinate of VOC boxes, 0 or 1, if the boxes do not show
+    it.
     """
 
     source: Annotated[str, Meta(examples=["/data/pets"])]

@@ -41,7 +41,7 @@ First = Annotated[
 ]
 Second = Annotated[
     str | None,
-    QueryParameter(name="to", min_length=1, description="The same; by default now"),
+    QueryParameter(name="to", min_length=1, description="The same, by default the current state"),
 ]
 
 
@@ -52,8 +52,8 @@ class NewSnapshot(Strict, frozen=True, kw_only=True):
 
 
 class DifferenceView(msgspec.Struct, frozen=True):
-    """What differs between the positions `first` and `second` of the log, the later one second or
-    not; `items` are a page of the images."""
+    """The difference between the positions `first` and `second` of the log, in either order;
+    `items` is a page of the images."""
 
     first: int
     second: int
@@ -116,7 +116,7 @@ class SnapshotController(Controller):
     def remove_snapshot(
         self, backend: Served, request: HttpRequest, project_id: FromPath[str], name: FromQuery[str]
     ) -> Response[CommandResult]:
-        """Only the name goes: the dataset of that position stays in the log."""
+        """Only the name is removed: the dataset of that position stays in the log."""
         command = RemoveSnapshot(name)
         return carry_out(
             backend, request, None, lambda session: session.change(PROJECT, project_id, command)
@@ -186,7 +186,7 @@ def difference(
 
 def _check(connection: Connection, project_id: str, view_id: str | None) -> None:
     if find_project(connection, project_id) is None:
-        raise NotFound("there is no such project")
+        raise NotFound("project not found")
     if view_id is not None:
         view = find_view(connection, view_id)
         if view is None or view.project_id != project_id:
@@ -206,6 +206,7 @@ def _position(
             return position
     except Invalid as refusal:
         raise Invalid(
-            f"the project has no snapshot {text!r}, and it is no moment either: {refusal.detail}",
+            f"the project has no snapshot {text!r}, and it is not a position or a time:"
+            f" {refusal.detail}",
             field=field,
         ) from refusal

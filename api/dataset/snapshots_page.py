@@ -7,6 +7,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
 from api.access.rights import needs
+from api.dataset.messages import WITHOUT_CONCEPT
 from api.dataset.projects_page import address
 from api.dataset.snapshots import DifferenceView, difference
 from api.http.parameters import AtLeast, Cursor, Served, position_in
@@ -58,11 +59,11 @@ class SnapshotsPage(Page, frozen=True, kw_only=True):
     def removal(self, name: str) -> str:
         return f"/api/v1/projects/{self.project.project_id}/snapshots{address({'name': name})}"
 
-    def said(self, annotations: list[PastAnnotation]) -> list[str]:
+    def labels_text(self, annotations: list[PastAnnotation]) -> list[str]:
         """Annotations as texts: the view, and the concept in it, with how many boxes of it."""
         texts: dict[str, int] = {}
         for one in annotations:
-            what = "without concept" if one.concept_id is None else self.labels.get(one.concept_id)
+            what = WITHOUT_CONCEPT if one.concept_id is None else self.labels.get(one.concept_id)
             view = self.view_names.get(one.view_id, one.view_id)
             text = f"{view}: {what or one.concept_id}"
             texts[text] = texts.get(text, 0) + 1
@@ -93,7 +94,7 @@ class SnapshotPages(Controller):
         with backend.reading(at_least, CATALOG, SNAPSHOTS) as (connection, position):
             project = find_project(connection, project_id)
             if project is None:
-                raise NotFound("there is no such project")
+                raise NotFound("project not found")
             views = list_views(connection, project_id, archived=True)
             limit = SNAPSHOTS_A_PAGE + 1
             rows = list_snapshots(connection, project_id, before=before, limit=limit)

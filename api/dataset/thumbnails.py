@@ -27,8 +27,8 @@ Crop = Annotated[
     str | None,
     QueryParameter(
         name="crop",
-        description="Only this box of the image: left, top, width and height in shares of its"
-        " sides, as in `0.1,0.2,0.3,0.4`",
+        description="Only this box of the image: left, top, width and height as shares of its"
+        " sides, such as `0.1,0.2,0.3,0.4`",
     ),
 ]
 
@@ -39,7 +39,7 @@ async def made_small(
     """The image with its longest side at most `size` pixels, or as training reads it (`PICTURE`).
 
     A picture is lossless, at most 2048 pixels long, and empty if browsers show the file itself
-    alike. Made while it is asked for the first time, once a decoder is free, and stored. Raises
+    alike. Made at the first request, once a decoder is free, and stored. Raises
     `Invalid` if the image cannot be decoded, `Gone` if it was erased.
     """
     made = await asyncio.to_thread(stored, backend.blobs, digest, size, grey_bits)
@@ -56,7 +56,7 @@ def crop_of(text: str) -> Sides:
         x = y = width = height = -1.0
     if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
         raise Invalid(
-            "crop is left, top, width and height in shares of the image's sides, as in"
+            "crop must be left, top, width and height as shares of the image's sides, such as"
             " 0.1,0.2,0.3,0.4",
             field="crop",
         )

@@ -55,7 +55,7 @@ class ComparisonController(Controller):
 
     @get(
         "/versions/{version_id:str}/compare/{other_id:str}/corrected",
-        summary="How corrected images moved",
+        summary="How results of corrected images changed",
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )

@@ -8,6 +8,7 @@ from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
+from adapters.training.declared_code import CodeComparison, compare_code
 from api.access.guard import demand
 from api.access.rights import needs
 from api.evaluation.comparison_views import ComparisonView, comparison_view
@@ -50,6 +51,7 @@ class ComparePage(VersionPart, frozen=True, kw_only=True):
     others: list[VersionRow]
     change: str
     slices: SliceComparisonView
+    code: CodeComparison | None
     labels: dict[str, str]
     rows: dict[str, ImageRow]
     first: bool
@@ -126,6 +128,7 @@ class ComparePages(Controller):
             others=_others(backend, around.version),
             change=change,
             slices=slice_comparison(first, second, key or None, split),
+            code=_code(backend, comparison),
             labels=second.labels | first.labels,
             rows=find_rows(backend, shown),
             first=cursor is None,
@@ -134,6 +137,14 @@ class ComparePages(Controller):
             else None,
         )
         return render("evaluation/compare.html", page)
+
+
+def _code(backend: Served, comparison: ComparisonView) -> CodeComparison | None:
+    """What differs between the code of trainers; nothing for the built-in training."""
+    first, second = comparison.first, comparison.second
+    if first.trainer is None and second.trainer is None:
+        return None
+    return compare_code(backend.store, backend.blobs, first.version_id, second.version_id)
 
 
 def _others(backend: Served, version: VersionRow) -> list[VersionRow]:

@@ -16,6 +16,7 @@ from api.evaluation.views import (
     evaluation_view,
     place_in,
 )
+from domain.training.adoption import NOT_WITNESSED
 from projections.training.library_queries import VersionRow
 from projections.training.test_evaluations import EvaluationOnTestSet
 
@@ -164,25 +165,34 @@ def _warnings(first: EvaluatedVersion, second: EvaluatedVersion) -> list[str]:
     earlier, later = first.version, second.version
     texts = []
     if earlier.view_id != later.view_id:
-        texts.append("The versions answer different views: the truth they are measured by differs.")
+        texts.append(
+            "The versions belong to different views: they are measured against different"
+            " annotations."
+        )
+    texts += [
+        f"{version.name} was adopted: its training was not witnessed, and may have seen images that"
+        " validate."
+        for version in (earlier, later)
+        if version.adopted
+    ]
     if first.predictions.kind != second.predictions.kind:
         texts.append(
             f"One is a {first.predictions.kind}, the other a {second.predictions.kind}: their"
-            " figures do not mean the same."
+            " metrics have different meanings."
         )
     if set(first.predictions.concepts) != set(second.predictions.concepts):
-        texts.append("Their concepts differ: figures over all concepts cannot be compared.")
+        texts.append("Their concepts differ: metrics over all concepts cannot be compared.")
     if earlier.validation_set is None or later.validation_set is None:
-        texts.append("It is not known whether both were validated on the same images.")
+        texts.append("It is unknown whether both were validated on the same images.")
     elif earlier.validation_set != later.validation_set:
         texts.append(
-            "They were validated on different images: their validation figures cannot be compared."
+            "They were validated on different images: their validation metrics cannot be compared."
         )
     test = _test(first, second)
     if test is not None and not test.same_images:
         texts.append(
             "They were evaluated on different test images, or on other annotations of them: their"
-            " figures on the test set cannot be compared."
+            " metrics on the test set cannot be compared."
         )
     return texts
 
@@ -196,7 +206,8 @@ def _test(first: EvaluatedVersion, second: EvaluatedVersion) -> TestComparison |
 
 def _options_of(version: VersionRow) -> dict[str, Any]:
     if version.trainer is not None:
-        return {"trainer": version.trainer.name, **version.trainer.settings}
+        adopted = {"training": NOT_WITNESSED} if version.adopted else {}
+        return {"trainer": version.trainer.name, **adopted, **version.trainer.settings}
     options: dict[str, Any] = msgspec.to_builtins(version.options)
     return options
 

@@ -81,14 +81,14 @@ class EvaluatedVersion(msgspec.Struct, frozen=True, dict=True):
         try:
             return self.predictions.concepts.index(concept_id)
         except ValueError:
-            raise Invalid("this is no concept of the version", field=field) from None
+            raise Invalid("this is not a concept of the version", field=field) from None
 
     def place_of_image(self, image_id: str) -> int:
         """The index of an image in the predictions. Raises `NotFound`."""
         try:
             return self.predictions.images.ids.index(image_id)
         except ValueError:
-            raise NotFound("the version was not evaluated on such an image") from None
+            raise NotFound("the version was not evaluated on this image") from None
 
 
 def find_evaluated(
@@ -153,12 +153,13 @@ def check_is_evaluated(version: VersionRow, evaluation: EvaluationRow | None) ->
     which = f"version {version.number} ({version.name})"
     if evaluation is None:
         raise Conflict(
-            f"{which} is {version.status} and has not been evaluated;"
-            " that happens after its training"
+            f"{which} is {version.status} and has not been evaluated yet; it is evaluated after"
+            " its training"
         )
     if evaluation.predictions is None:
         raise Conflict(
-            f"{which} was evaluated when predictions were not kept yet; train a version anew"
+            f"{which} was evaluated by an older Stemma that did not keep predictions; train a new"
+            " version"
         )
     return evaluation
 
@@ -168,7 +169,7 @@ def _require_evaluated(
 ) -> tuple[VersionRow, EvaluationRow]:
     version = find_version(connection, version_id, as_of=as_of)
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     evaluation = find_evaluation(connection, version_id, as_of=as_of)
     return version, check_is_evaluated(version, evaluation)
 
@@ -199,8 +200,8 @@ def _readable(version: VersionRow) -> Iterator[None]:
         yield
     except BlobMissing as error:
         raise PredictionsGone(
-            f"{which} are not stored any more ({error}): they were erased, or the blob store has"
-            " lost them; its figures stay, and a version that is trained anew has predictions"
+            f"{which} are no longer stored ({error}): they were erased, or the blob store has"
+            " lost them; its metrics remain, and a new version will have predictions"
         ) from error
     except PredictionsUnreadable as error:
         raise PredictionsGone(f"{which} cannot be used: {error}; tell your operator") from error
@@ -220,7 +221,7 @@ def _previewed(
     for text in preview:
         concept_id, _, number = text.rpartition(":")
         if concept_id and concept_id not in thresholds:
-            raise Invalid("this is no concept of the version", field="threshold")
+            raise Invalid("this is not a concept of the version", field="threshold")
         value = _threshold(number)
         thresholds = {
             key: value if key == concept_id or not concept_id else threshold
@@ -235,5 +236,7 @@ def _threshold(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise Invalid("threshold is a number from 0 to 1, or CONCEPT:NUMBER", field="threshold")
+        raise Invalid(
+            "threshold must be a number from 0 to 1, or CONCEPT:NUMBER", field="threshold"
+        )
     return value

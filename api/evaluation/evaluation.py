@@ -47,8 +47,8 @@ Preview = Annotated[
     list[str] | None,
     QueryParameter(
         name="threshold",
-        description="See all at other thresholds, none recorded: `0.4` for every concept,"
-        " `CONCEPT:0.4` for one, as often as needed",
+        description="Preview other thresholds without recording them: `0.4` for every concept,"
+        " `CONCEPT:0.4` for one; may be repeated",
     ),
 ]
 
@@ -131,7 +131,7 @@ class EvaluationController(Controller):
 
     @get(
         "/evaluation/images",
-        summary="The gallery",
+        summary="List evaluated images",
         dependencies=GALLERY_REQUEST,
         operation_class=GalleryOperation,
         sync_to_thread=True,
@@ -148,7 +148,8 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> GalleryView:
-        """Images with their truth, predictions and discarded predictions, by descending score.
+        """Images with their annotations, predictions and discarded predictions, by descending
+        score.
 
         `concept` selects images whose truth or predictions have it, and restricts errors to it.
         `actual` and `predicted` are a cell of the confusion matrix; `predicted=nothing` is its last
@@ -162,7 +163,7 @@ class EvaluationController(Controller):
 
     @get(
         "/evaluation/images/{image_id:str}",
-        summary="One judged image",
+        summary="An evaluated image",
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
@@ -175,7 +176,7 @@ class EvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ImageResultView:
-        """An image of either split, with all discarded predictions."""
+        """An image of the training or validation set, with all discarded predictions."""
         evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
         )
@@ -191,7 +192,8 @@ class EvaluationController(Controller):
     def set_thresholds(
         self, version: Named, data: JSONBody[dict[str, float]]
     ) -> Response[CommandResult]:
-        """Set minimum scores of predictions, 0 to 1, by concept id; other concepts keep theirs.
+        """Set the minimum scores of predictions, from 0 to 1, by concept id; other concepts keep
+        theirs.
 
         Nothing is trained.
         """
@@ -211,9 +213,9 @@ class EvaluationController(Controller):
         threshold: Preview = None,
         as_of: AsOf = None,
     ) -> Stream:
-        """A row for each image and concept, or for detection for each box, of both splits.
+        """A row for each image and concept of both splits; in detection, for each box.
 
-        `file_name` is the name as it is now, so that of an erased image is `[erased]`.
+        `file_name` is the current name; for an erased image it is `[erased]`.
         """
         evaluated = find_evaluated(backend, version_id, preview=threshold or (), as_of=as_of)
         columns, rows = prediction_rows(evaluated.decided, evaluated.labels, evaluated.thresholds)
@@ -243,7 +245,7 @@ class EvaluationController(Controller):
         ):
             version = find_version(connection, version_id, as_of=at)
             if version is None:
-                raise NotFound("there is no such version")
+                raise NotFound("version not found")
             series = series_of(connection, version_id, upto=at)
         rows: Iterator[list[Cell]] = (
             [metric.metric, iteration, value]

@@ -26,7 +26,7 @@ class ItemController(Controller):
 
     @get(
         "/versions/{version_id:str}/items/{key:str}/thumbnail",
-        summary="An item made small",
+        summary="A thumbnail of an item",
         media_type=MEDIA_TYPE,
         opt=needs(Right.READ, of="version_id"),
     )
@@ -52,7 +52,7 @@ def _crop(backend: Backend, version_id: str, key: str) -> Sides | None:
     with backend.reading(None, MODELS_LIBRARY) as (connection, _):
         version = find_version(connection, version_id)
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     if not version.options.crops or version.manifest is None:
         return None
     box = backend.crops.of(version.manifest).get(key)

@@ -46,7 +46,7 @@ class ResultOnTestSet(msgspec.Struct, frozen=True):
     """The newest result at the thresholds in force.
 
     `accuracy` is the share of images without an error, None for detection. While not `complete`,
-    COCO's metrics of the concepts are still being computed: ask again.
+    COCO's metrics of the concepts are still being computed: request it again.
     """
 
     number: int
@@ -60,9 +60,9 @@ class ResultOnTestSet(msgspec.Struct, frozen=True):
 class TestEvaluationsView(msgspec.Struct, frozen=True):
     """A version's evaluations on the test set, newest first.
 
-    `evaluations_of_view` counts those of all versions of its view, without those that failed: the
-    more there are, the less the test set says. `result` is null without one, and where its
-    predictions are not stored any more.
+    `evaluations_of_view` counts those of all versions of its view, without those that failed: with
+    each, the test set becomes less meaningful. `result` is null if there is none, or if its
+    predictions are no longer stored.
     """
 
     items: list[EvaluationOnTestSet]
@@ -72,7 +72,7 @@ class TestEvaluationsView(msgspec.Struct, frozen=True):
 
 
 class TestEvaluationController(Controller):
-    """Evaluations on the test set, which nothing else measures."""
+    """Evaluations on the test set."""
 
     path = "/versions/{version_id:str}/test-evaluations"
     tags = ("Evaluation",)
@@ -86,10 +86,10 @@ class TestEvaluationController(Controller):
     def evaluate_on_test_set(
         self, backend: Served, version: Named, data: JSONBody[NewTestEvaluation]
     ) -> Response[CommandResult]:
-        """Predict the test images as they are now with a ready version, on a worker.
+        """Predict the current test images with a ready version, on a worker.
 
-        The event says who, why, and how often the test set was evaluated before. It cannot be
-        undone: who has seen the metrics cannot choose by them without overfitting to the test set.
+        The event records who, why, and how often the test set was evaluated before. It cannot be
+        undone: choosing a version by these metrics would overfit to the test set.
         """
         project = backend.scopes.project_of(VERSION.stream(version.id))
         with one_at_a_time(backend.committed, f"test evaluations of {project}"):
@@ -111,13 +111,13 @@ class TestEvaluationController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> TestEvaluationsView:
-        """Each with who ordered it, why, and its metrics, which are computed as those of the
-        validation set are."""
+        """Each with who requested it, why, and its metrics, computed like those of the validation
+        set."""
         read_models = MODELS_LIBRARY, EVALUATIONS, TEST_EVALUATIONS
         with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
             version = find_version(connection, version_id, as_of=at)
             if version is None:
-                raise NotFound("there is no such version")
+                raise NotFound("version not found")
             evaluation = find_evaluation(connection, version_id, as_of=at)
             items = list_evaluations(connection, version_id, as_of=at)
             newest = newest_results(connection, [version_id], as_of=at).get(version_id)

@@ -17,6 +17,7 @@ from api.dataset.erasure import describe_erasure
 from api.evaluation.evaluated import EvaluatedVersion, check_is_evaluated, find_evaluated
 from api.evaluation.evaluation import Preview
 from api.evaluation.gallery_request import GALLERY_REQUEST, GalleryRequest
+from api.evaluation.messages import SHOWN_IMAGES
 from api.evaluation.slices import CalibrationView, SlicesView, calibration_view, slices_view
 from api.evaluation.views import (
     ConfusionView,
@@ -47,14 +48,6 @@ SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, EVALUATIONS, ERASURES)
 
 MATRIX_AT_MOST = 40
 """The most concepts of a confusion matrix that a page shows."""
-
-_WORDS = {
-    "all": "All",
-    "errors": "Errors",
-    "misclassified": "Misclassified",
-    "false_positives": "False positives",
-    "false_negatives": "False negatives",
-}
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -228,7 +221,7 @@ def surroundings(backend: Backend, version_id: str, at_least: int | None) -> Sur
 def _surroundings(connection: Connection, version_id: str, position: int) -> Surroundings:
     version = find_version(connection, version_id)
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     project = find_project(connection, version.project_id)
     view = find_view(connection, version.view_id)
     model = find_model(connection, version.model_id)
@@ -311,7 +304,7 @@ def _tabs(evaluated: EvaluatedVersion, shown: GalleryRequest) -> list[tuple[str,
         keys: Iterable[str] = ("all", "misclassified")
     else:
         keys = ("all", "errors", "false_positives", "false_negatives")
-    return [(key, _WORDS[key]) for key in keys]
+    return [(key, SHOWN_IMAGES[key]) for key in keys]
 
 
 def _query(

@@ -30,7 +30,8 @@ class SlicesView(msgspec.Struct, frozen=True):
     """The slices of a split by the values of `key`, the worst first; `keys` are all there are.
 
     `metric` names what the slices are ordered by: `accuracy`, the share of images without an error,
-    or `f1` over the boxes of all concepts. The worst slices are listed, `omitted` others are not.
+    or `f1` over the boxes of all concepts. The worst slices are listed; `omitted` is the number of
+    others.
     """
 
     keys: list[str]
@@ -43,7 +44,7 @@ class SlicesView(msgspec.Struct, frozen=True):
 
 
 class SliceComparison(msgspec.Struct, frozen=True):
-    """A slice in both versions, on the images that both were evaluated on."""
+    """A slice in both versions, on the images on which both were evaluated."""
 
     value: str | None
     images: int
@@ -53,7 +54,7 @@ class SliceComparison(msgspec.Struct, frozen=True):
 
 
 class SliceComparisonView(msgspec.Struct, frozen=True):
-    """Slices of both versions: the one that became worst first."""
+    """Slices of both versions, by how much worse the second is."""
 
     keys: list[str]
     key: str | None
@@ -96,7 +97,7 @@ class SliceController(Controller):
     ) -> SlicesView:
         """The metric on the images of each value of a metadata key, the worst value first.
 
-        Metadata are those of the images as they are known now; that of erased images is erased.
+        The metadata is the current one; that of erased images is erased.
         """
         evaluated = find_evaluated(
             backend, version_id, preview=threshold or (), at_least=at_least, as_of=as_of
@@ -120,7 +121,7 @@ class SliceController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> SliceComparisonView:
-        """The slices of two versions, on the images that both were evaluated on."""
+        """The slices of two versions, on the images on which both were evaluated."""
         demand(backend, request.user, Right.READ, VERSION.stream(other_id))
         first, second = find_two_evaluated(
             backend, version_id, other_id, at_least=at_least, as_of=as_of
@@ -141,7 +142,7 @@ class SliceController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> CalibrationView:
-        """How often predictions of each score are right; thresholds play no part.
+        """The share of right predictions by score, independent of thresholds.
 
         A prediction is an image's highest score in classification, each score in tagging, each box
         in detection. The calibration error is among the metrics of `GET …/evaluation`.

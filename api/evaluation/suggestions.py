@@ -54,14 +54,14 @@ ImageIds = Annotated[list[str], Meta(max_length=_AT_ONCE)]
 
 
 class NewSuggestions(Strict, frozen=True, kw_only=True):
-    """The version that is to suggest; it is of the view, and ready."""
+    """The version that makes the suggestions: a ready version of the view."""
 
     version_id: str
 
 
 class AcceptedSuggestions(Strict, frozen=True, kw_only=True):
-    """Images whose suggestions are accepted as they are; or all open ones of `least_score` or more,
-    the surest first and at most 1,000 at once."""
+    """Images whose suggestions are accepted as they are; or all open ones with a score of at least
+    `least_score`, the most certain first, at most 1,000 per request."""
 
     image_ids: ImageIds = msgspec.field(default_factory=list)
     least_score: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -80,10 +80,10 @@ class SuggestionView(msgspec.Struct, frozen=True):
 
 
 class SuggestionsView(msgspec.Struct, frozen=True):
-    """The open suggestions of the newest request, in the order to look at them.
+    """The open suggestions of the newest request, in the order of review.
 
-    Open are those of images that are not annotated and were not rejected; `count` is how many.
-    `outcomes` are those of the version's suggestions in this view.
+    A suggestion is open if its image is not annotated and it was not rejected; `count` is their
+    number. `outcomes` are those of the version's suggestions in this view.
     """
 
     request: SuggestionsRequest | None
@@ -139,7 +139,7 @@ class _Open(msgspec.Struct, frozen=True):
 
 
 class SuggestionController(Controller):
-    """Suggestions, which people accept, change or reject."""
+    """Suggested annotations, which people accept, change or reject."""
 
     path = "/views/{view_id:str}/suggestions"
     tags = ("Suggestions",)
@@ -156,7 +156,7 @@ class SuggestionController(Controller):
         view_id: FromPath[str],
         data: JSONBody[NewSuggestions],
     ) -> Response[CommandResult]:
-        """Predict all images of the view without annotation with one of its versions, on a worker.
+        """Predict all unannotated images of the view with one of its versions, on a worker.
 
         Images of the test set are left out.
         """
@@ -186,7 +186,8 @@ class SuggestionController(Controller):
         limit: Limit = 50,
         at_least: AtLeast = None,
     ) -> SuggestionsView:
-        """The least sure first: by entropy or margin of the scores, of boxes by their mean."""
+        """The least certain first: by entropy or margin of the scores; for boxes by their mean
+        score."""
         found = find_open(backend, view_id, at_least)
         items = in_order(found.suggestions, by, random_share, seed)
         return SuggestionsView(
@@ -224,7 +225,7 @@ class SuggestionController(Controller):
         image_id: FromPath[str],
         data: JSONBody[NewImageAnnotations],
     ) -> Response[CommandResult]:
-        """Annotate an image, as an annotator does who was shown a suggestion.
+        """Annotate an image by its suggestion, changed or not.
 
         An event says which version proposed it, and whether it was changed before it was accepted.
         """
@@ -260,7 +261,7 @@ class SuggestionController(Controller):
         """
         found = find_open(backend, view_id)
         if data.image_ids and data.least_score is not None:
-            raise Invalid("give image_ids or least_score, and not both", field="least_score")
+            raise Invalid("give either image_ids or least_score", field="least_score")
 
         def decide(session: Session) -> Decided[Image]:
             chosen = found.require(data.image_ids)
@@ -285,7 +286,7 @@ class SuggestionController(Controller):
         view_id: FromPath[str],
         data: JSONBody[RejectedSuggestions],
     ) -> Response[CommandResult]:
-        """The images stay without annotation, and these suggestions are shown no more."""
+        """The images stay unannotated, and these suggestions are no longer shown."""
         found = find_open(backend, view_id)
         version_id = found.request.version_id if found.request else ""
 
@@ -304,7 +305,7 @@ def find_open(backend: Backend, view_id: str, at_least: int | None = None) -> _O
     with backend.reading(at_least, *_READ) as (connection, position):
         view = find_view(connection, view_id)
         if view is None:
-            raise NotFound("there is no such view")
+            raise NotFound("view not found")
         newest = newest_request(connection, view_id)
         if newest is None:
             return _Open(None, [], None, view.kind, position)
@@ -324,7 +325,7 @@ def find_open(backend: Backend, view_id: str, at_least: int | None = None) -> _O
             found = load_suggestions(backend.blobs, newest.predictions, tuple(thresholds))
         except BlobMissing as error:
             raise Gone(
-                f"the suggestions are not stored any more ({error}); request them anew"
+                f"the suggestions are no longer stored ({error}); request them again"
             ) from error
         there = unannotated_among(connection, view_id, {each.image_id for each in found})
     current = {concept.concept_id for concept in view.concepts}

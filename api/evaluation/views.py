@@ -30,11 +30,10 @@ NOTHING = "nothing"
 class ConceptResult(msgspec.Struct, frozen=True):
     """The metrics of a concept on a split; None stands for undefined, such as 0 of 0.
 
-    `support` is the number of images with the concept, or of its boxes. `average_precision` of
-    classification and tagging is that of the concept against the rest; of detection it is COCO's
-    at IoU 0.50, and `average_precision_coco` is COCO's over IoU 0.50 to 0.95. `threshold` is the
-    threshold of these metrics, `recorded_threshold` the one in force; `best_threshold` has the
-    highest F1.
+    `support` is the number of images with the concept, or of its boxes. `average_precision` is, in
+    classification and tagging, that of the concept against the rest; in detection, COCO's at IoU
+    0.50, and `average_precision_coco` is COCO's over IoU 0.50 to 0.95. `threshold` is the threshold
+    of these metrics, `recorded_threshold` the recorded one; `best_threshold` has the highest F1.
     """
 
     concept_id: str
@@ -195,7 +194,8 @@ def confusion_view(evaluated: EvaluatedVersion, split: str) -> ConfusionView:
     decided = evaluated.decided
     if not isinstance(decided, DecidedLabels) or not decided.predictions.single:
         raise Invalid(
-            f"a confusion matrix is of a classification, and this is a {evaluated.predictions.kind}"
+            "only a classification has a confusion matrix, and this is a"
+            f" {evaluated.predictions.kind}"
         )
     within = evaluated.predictions.images.in_split(split)
     matrix = metrics.confusion(decided, within)
@@ -205,7 +205,7 @@ def confusion_view(evaluated: EvaluatedVersion, split: str) -> ConfusionView:
 def gallery_of(evaluated: EvaluatedVersion, shown: GalleryRequest) -> Gallery:
     """The gallery of a query. Raises `Invalid`."""
     if shown.show == "misclassified" and not _is_single(evaluated):
-        raise Invalid("only images of a classification are misclassified", field="show")
+        raise Invalid("misclassified is for classification only", field="show")
     return gallery(
         evaluated.decided,
         GalleryQuery(
@@ -254,7 +254,7 @@ def place_in(evaluated: EvaluatedVersion, cursor: str | None) -> int | None:
         return None
     count = len(evaluated.predictions.images.ids)
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12 and int(cursor) < count):
-        raise Invalid("cursor is the `next` of the page before, as it was", field="cursor")
+        raise Invalid("cursor must be the `next` of the previous page, unchanged", field="cursor")
     return int(cursor)
 
 

@@ -9,6 +9,7 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.backend import NotYet
+from api.experiments import messages
 from api.experiments.experiments import READ, now
 from api.experiments.trial_words import SAMPLERS, labels_of, value_words
 from api.http.parameters import AsOf, AtLeast, Served
@@ -100,15 +101,15 @@ class ComparedTrialsPages(Controller):
         self,
         backend: Served,
         experiment_id: FromPath[str],
-        trials: Annotated[str, QueryParameter(description="Numbers with commas")] = "",
-        metric: Annotated[str, QueryParameter(description="Of the curves")] = "",
+        trials: Annotated[str, QueryParameter(description="Numbers, separated by commas")] = "",
+        metric: Annotated[str, QueryParameter(description="The metric of the curves")] = "",
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             experiment = find_experiment(connection, experiment_id, now(), as_of=at)
             if experiment is None:
-                raise NotFound(f"there is no such experiment{at_position(at)}")
+                raise NotFound(f"experiment not found{at_position(at)}")
             rows = {row.number: row for row in list_trials(connection, experiment_id, as_of=at)}
             numbers = _numbers(trials, rows)
             curves = curves_of(connection, experiment_id, as_of=at)
@@ -119,7 +120,7 @@ class ComparedTrialsPages(Controller):
             raise NotYet("the read models are still catching up; reload in a moment")
         metrics = {
             experiment.objective: indicator_of(view.kind),
-            VALIDATION_LOSS: "Validation loss",
+            VALIDATION_LOSS: messages.VALIDATION_LOSS,
         }
         if metric and metric not in metrics:
             known = ", ".join(metrics)
@@ -148,12 +149,13 @@ def _numbers(trials: str, known: dict[int, TrialRow]) -> list[int]:
     numbers = {int(part) for part in parts if part.isdecimal() and len(part) < 10}
     if not all(part.isdecimal() for part in parts) or not numbers <= known.keys():
         raise Invalid(
-            f"trials is {trials!r}; give numbers of this experiment's trials with commas",
+            "trials must be numbers of this experiment's trials, separated by commas, got"
+            f" {trials!r}",
             field="trials",
         )
     if not FEWEST <= len(numbers) <= MOST:
         raise Invalid(
-            f"trials names {len(numbers)}; from {FEWEST} to {MOST} can be compared", field="trials"
+            f"trials must name {FEWEST} to {MOST} trials, got {len(numbers)}", field="trials"
         )
     return sorted(numbers)
 
@@ -168,5 +170,5 @@ def _differing(trials: list[TrialRow], labels: dict[str, str]) -> list[tuple[str
             found.append((labels.get(key, key), texts))
     rates = [trial.options.initial_learning_rate for trial in trials]
     if len(set(rates)) > 1:
-        found.append(("Learning rate", [f"{rate:.3g}" for rate in rates]))
+        found.append((messages.LEARNING_RATE, [f"{rate:.3g}" for rate in rates]))
     return found

@@ -10,11 +10,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import AtLeast, Served
-from api.pages.html import lasting
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.experiments.experiment import MOST_AT_ONCE, MOST_TRIALS
 from domain.experiments.presets import SIZES, Preset, concurrency_for
+from domain.formatting import counted, duration
 from domain.library.view import DETECTION
 from projections.dataset.catalog import CATALOG, find_view
 from projections.dataset.dataset import DATASET
@@ -27,11 +27,11 @@ READ = (CATALOG, DATASET, MODELS_LIBRARY, VERSION_PROGRESS)
 
 
 class EstimateView(msgspec.Struct, frozen=True):
-    """What an experiment would be, were it started now.
+    """The estimated size and duration of an experiment.
 
-    `seconds` are at most, since pruning saves epochs, and about: on the workers that are online, or
-    on one worker if none is. It is null until a training of the view or its project is ready;
-    `timing` is what it rests on. `duration` says it in a sentence.
+    `seconds` is an approximate upper limit, as pruning saves epochs, for the workers online, or for
+    one worker if none is. It is null until a training of the view or its project is ready; `timing`
+    is what it is computed from. `duration` is the same in a sentence.
     """
 
     trainings: int
@@ -65,7 +65,8 @@ class EstimateController(Controller):
         concurrency: Annotated[int | None, QueryParameter(ge=1, le=MOST_AT_ONCE)] = None,
         at_least: AtLeast = None,
     ) -> EstimateView:
-        """How many trainings on how many images, and about how long on the workers online."""
+        """The number of trainings and images, and about how long they take on the workers
+        online."""
         size = SIZES[preset]
         online = await backend.queue_monitor.online()
         at_once = min(concurrency or concurrency_for(online), budget or size.trials)
@@ -93,7 +94,7 @@ def _estimate(
     with backend.reading(at_least, *READ) as (connection, position):
         view = find_view(connection, view_id)
         if view is None:
-            raise NotFound("there is no such view")
+            raise NotFound("view not found")
         counts = count_views(connection, view.project_id, [view_id])[view_id]
         timing = find_timing(connection, view.project_id, view_id)
     images = counts.annotated.train
@@ -121,9 +122,8 @@ def _in_words(seconds: float | None, timing: Timing | None, online: int | None) 
     if not online:
         on = "one worker"
     else:
-        on = f"the {online} workers online" if online > 1 else "the worker online"
-    trainings = f"{timing.versions} training{'' if timing.versions == 1 else 's'}"
+        on = f"the {online:,} workers online" if online > 1 else "the worker online"
     return (
-        f"At most about {lasting(seconds)} on {on}, by the {trainings} of this {timing.of} that"
-        " completed last."
+        f"At most about {duration(seconds)} on {on}, by the last"
+        f" {counted(timing.versions, 'completed training')} of this {timing.of}."
     )

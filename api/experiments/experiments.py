@@ -70,7 +70,7 @@ class ExperimentController(Controller):
         view_id: FromPath[str],
         data: JSONBody[NewExperiment],
     ) -> Response[CommandResult]:
-        """Search for the options with which the view's current model learns best.
+        """Search for the best training options of the view's current model.
 
         Each trial is a version, trained on the images as they are now.
         """
@@ -111,7 +111,7 @@ class ExperimentController(Controller):
         opt=needs(Right.READ, anywhere=True),
     )
     def get_search_space(self, backend: Served, kind: FromPath[Kind]) -> SpaceView:
-        """What an experiment in a view of the kind varies by default."""
+        """The options that an experiment in a view of the kind varies by default."""
         return SpaceView(default_space(kind, backend.weights.at_hand()))
 
     @get(
@@ -134,7 +134,7 @@ class ExperimentController(Controller):
             with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
                 found = find_experiment(connection, experiment_id, now(), as_of=at)
             if found is None:
-                raise NotFound("there is no such experiment")
+                raise NotFound("experiment not found")
             if at is not None:
                 found = msgspec.structs.replace(found, seconds_left=None)
             return ExperimentView(found, position)
@@ -164,8 +164,8 @@ class ExperimentController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> TrialsView:
-        """All trials, with their options and how their trainings go; `status` is a version's, or
-        pruned."""
+        """All trials, with their options and the progress of their trainings; `status` is that of a
+        version, or pruned."""
         with backend.reading_as_of(as_of, at_least, *READ) as (connection, position, at):
             _require(connection, experiment_id, at)
             items = list_trials(connection, experiment_id, status=status, sort=sort, as_of=at)
@@ -196,7 +196,8 @@ class ExperimentController(Controller):
         opt=needs(Right.TRAIN, of="experiment_id"),
     )
     def stop_experiment(self, experiment: Named) -> Response[CommandResult]:
-        """Propose no more trials: queued ones are cancelled, running ones end after their epoch."""
+        """Propose no more trials: queued trials are cancelled, running ones end after their
+        epoch."""
         return experiment.carry_out(lambda session: stop_experiment(session, experiment.id))
 
     @get(
@@ -208,9 +209,9 @@ class ExperimentController(Controller):
     async def follow_experiment(
         self, backend: Served, request: HttpRequest, experiment_id: FromPath[str]
     ) -> ServerSentEvent:
-        """Events `experiment` (all of it, whenever it or a trial has moved on) and `end`.
+        """Events `experiment` (its whole state, after each change of it or of a trial) and `end`.
 
-        Ends, too, once the caller may no longer read it.
+        It also ends once the caller may no longer read it.
         """
         hold_open(request)
         await asyncio.to_thread(_wait_until_shown, backend, experiment_id)
@@ -254,7 +255,7 @@ def now() -> datetime:
 
 def _require(connection: Connection, experiment_id: str, as_of: int | None) -> None:
     if find_experiment(connection, experiment_id, now(), as_of=as_of) is None:
-        raise NotFound("there is no such experiment")
+        raise NotFound("experiment not found")
 
 
 def _wait_until_shown(backend: Backend, experiment_id: str) -> None:

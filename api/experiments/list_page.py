@@ -14,11 +14,13 @@ from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.dataset import DATASET
+from projections.dataset.queries import ViewCounts, count_views
 from projections.experiments.experiments import CONCLUDED
 from projections.experiments.queries import ExperimentRow, list_experiments
 
 EXPERIMENTS_A_PAGE = 20
-SHOWN = (CATALOG, *READ)
+SHOWN = (CATALOG, DATASET, *READ)
 """The read models that the page shows."""
 
 
@@ -28,6 +30,7 @@ class ExperimentsPage(Page, frozen=True, kw_only=True):
     moment: Moment
     project: ProjectRow
     view: ViewRow
+    annotations: ViewCounts
     experiments: list[ExperimentRow]
     first: bool
     following: str | None
@@ -61,7 +64,8 @@ class ExperimentListPages(Controller):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{at_position(at)}")
+                raise NotFound(f"view not found{at_position(at)}")
+            annotations = count_views(connection, view.project_id, [view_id], as_of=at)[view_id]
             moment = moment_of(backend, connection, at, SHOWN)
             rows = list_experiments(
                 connection,
@@ -80,6 +84,7 @@ class ExperimentListPages(Controller):
             moment=moment,
             project=project,
             view=view,
+            annotations=annotations,
             experiments=shown,
             first=cursor is None,
             following=moment.of(address({}, shown[-1].created_position))

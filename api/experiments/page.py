@@ -78,11 +78,6 @@ class ExperimentPage(Page, frozen=True, kw_only=True):
         return [trial for trial in self.trials if self.status in ("", trial.status)]
 
     @property
-    def kept(self) -> dict[str, str]:
-        """What the address of this page says besides the moment."""
-        return self._query({})
-
-    @property
     def best_default(self) -> TrialRow | None:
         """The best completed trial of those with the form's defaults."""
         defaults = [
@@ -139,7 +134,7 @@ class ExperimentPages(Controller):
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             experiment = find_experiment(connection, experiment_id, now(), as_of=at)
             if experiment is None:
-                raise NotFound(f"there is no such experiment{at_position(at)}")
+                raise NotFound(f"experiment not found{at_position(at)}")
             trials = list_trials(connection, experiment_id, sort=sort, as_of=at)
             curves = curves_of(connection, experiment_id, as_of=at)
             project = find_project(connection, experiment.project_id, as_of=at)

@@ -17,7 +17,7 @@ PRESETS = (
 
 
 class NewExperiment(Strict, frozen=True, kw_only=True):
-    """A search to start; every field has a default.
+    """An experiment to start; every field has a default.
 
     `options` are those of the training form that all trials share, such as epochs. `concurrency`
     is how many trials are queued or train at once: by default twice the workers online, at least 4.
@@ -36,7 +36,7 @@ class NewExperiment(Strict, frozen=True, kw_only=True):
 
 
 class SpaceView(msgspec.Struct, frozen=True):
-    """The search space that an experiment in a view of the kind has by default."""
+    """The default search space of an experiment in a view of the kind."""
 
     space: SearchSpace
 

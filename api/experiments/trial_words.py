@@ -13,6 +13,7 @@ from domain.experiments.space import (
     Value,
     dimensions,
 )
+from domain.formatting import counted, percent
 from domain.training.form import training_form
 from projections.experiments.queries import ExperimentRow, TrialRow
 
@@ -90,6 +91,6 @@ def value_words(value: Value | None, labels: dict[str, str]) -> str:
 def pruning_words(pruning: TrialPruned) -> str:
     """Why a trial was pruned, with the values that were compared."""
     return (
-        f"After epoch {pruning.epoch} its best, {100 * pruning.value:.1f} %, was below"
-        f" {100 * pruning.cut:.1f} %; compared with {pruning.compared} trials"
+        f"After epoch {pruning.epoch} its best, {percent(pruning.value, 1)}, was below"
+        f" {percent(pruning.cut, 1)}; compared with {counted(pruning.compared, 'trial')}"
     )

@@ -30,11 +30,11 @@ SHOWN = (MODELS_LIBRARY, FLIP_BOOK)
 
 
 class ItemsGone(Gone):
-    """The files of a version's items are given up, lost or cannot be read."""
+    """The files of a version's items were deleted, are missing or cannot be read."""
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """What is recorded of a version; `note` says why there is nothing to see, if there is not."""
+    """What is recorded of a version; `note` explains why there is nothing to show, if so."""
 
     version: VersionRow
     count: EpochCount
@@ -121,7 +121,7 @@ def find_flip_book(
 def require_version(connection: Connection, version_id: str, at: int | None) -> VersionRow:
     version = find_version(connection, version_id, as_of=at)
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     return version
 
 
@@ -151,9 +151,9 @@ def _not_recorded(version: VersionRow) -> str:
 def _given_up(version: VersionRow, discarded: Discarded) -> str:
     since = discarded.discarded_at.isoformat(timespec="seconds")
     return (
-        f"the recorded items of {_which(version)} are not stored since {since}: those of the newest"
+        f"the recorded items of {_which(version)} were deleted at {since}: those of the newest"
         f" {discarded.kept_versions} versions of the view are kept (STEMMA_FLIP_BOOK_VERSIONS);"
-        " train a version anew to have them"
+        " train a new version to record them"
     )
 
 
@@ -164,8 +164,8 @@ def _readable(version: VersionRow) -> Iterator[None]:
         yield
     except BlobMissing as error:
         raise ItemsGone(
-            f"{which} are not stored any more ({error}): the blob store has lost them; a version"
-            " that is trained anew has some"
+            f"{which} are no longer stored ({error}): the blob store has lost them; train a new"
+            " version to record them"
         ) from error
     except ItemsUnreadable as error:
         raise ItemsGone(f"{which} cannot be used: {error}; tell your operator") from error

@@ -35,7 +35,7 @@ from projections.dataset.queries import file_names
 from projections.flip_book.flip_book import epochs_of
 
 EpochQuery = Annotated[
-    int | None, QueryParameter(ge=1, description="The last one recorded, if it is left out")
+    int | None, QueryParameter(ge=1, description="By default the last recorded epoch")
 ]
 
 _COLUMNS = [
@@ -65,7 +65,7 @@ _SIDES = ["x", "y", "width", "height"]
 
 
 class FlipBookController(Controller):
-    """What a version's training measured of each item of its sample, epoch by epoch."""
+    """The measurements of each sampled item of a version's dataset, epoch by epoch."""
 
     path = "/versions/{version_id:str}/flip-book"
     tags = ("Flip Book",)
@@ -82,7 +82,7 @@ class FlipBookController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> FlipBookView:
-        """Answers for a version without a recording, too: `note` says which option to set."""
+        """A version without a recording has an answer, too: `note` names the option to set."""
         return flip_book_view(find_recording(backend, version_id, at_least=at_least, as_of=as_of))
 
     @get(
@@ -121,7 +121,8 @@ class FlipBookController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> PointsView:
-        """Arrays of what stays the same in all epochs; erased images are left out."""
+        """Arrays of the properties that do not change between epochs; erased images are left
+        out."""
         return points_view(find_flip_book(backend, version_id, at_least=at_least, as_of=as_of))
 
     @get(
@@ -163,8 +164,8 @@ class FlipBookController(Controller):
     ) -> ItemsView:
         """Items by ascending confidence, or by another metric.
 
-        `concept` is the true one; in tagging the one that the item is about. `correct` is about
-        this epoch alone.
+        `concept` is the true concept; in tagging, the concept of the item. `correct` refers to this
+        epoch only.
         """
         flip_book = find_flip_book(backend, version_id, epoch=epoch, at_least=at_least, as_of=as_of)
         metrics = flip_book.book.dynamics()
@@ -176,7 +177,7 @@ class FlipBookController(Controller):
 
     @get(
         "/items/{item:str}",
-        summary="One item over the epochs",
+        summary="An item over the epochs",
         sync_to_thread=True,
         opt=needs(Right.READ, of="version_id"),
     )
@@ -193,7 +194,7 @@ class FlipBookController(Controller):
         place = flip_book.book.items.places.get(item)
         if place is None or place not in flip_book.shown:
             raise NotFound(
-                "the version recorded no such item; its key is that of an image, in tagging"
+                "the version did not record this item; its key is that of an image, in tagging"
                 " IMAGE:CONCEPT, in detection IMAGE:BOX"
             )
         names = _file_names(flip_book, [place])

@@ -34,7 +34,7 @@ Order = Literal["ascending", "descending"]
 
 
 class ItemsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A query of items; `concept` is the id of their true concept, or of the one asked for."""
+    """A query of items; `concept` is the id of their true concept, or of the requested one."""
 
     concept: str | None = None
     split: str | None = None
@@ -91,7 +91,9 @@ def page_of(
     start = 0
     if cursor is not None:
         if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12):
-            raise Invalid("cursor is the `next` of the page before, as it was", field="cursor")
+            raise Invalid(
+                "cursor must be the `next` of the previous page, unchanged", field="cursor"
+            )
         start = int(cursor)
     page = places[start : start + limit].tolist()
     following = start + limit
@@ -103,7 +105,7 @@ def _filtered(flip_book: FlipBook, metrics: Dynamics, wanted: ItemsRequest) -> N
     chosen = np.ones(len(items), np.bool_)
     if wanted.concept is not None:
         if wanted.concept not in items.concepts:
-            raise Invalid("this is no concept of the version", field="concept")
+            raise Invalid("this is not a concept of the version", field="concept")
         chosen &= items.concept == items.concepts.index(wanted.concept)
     if wanted.split is not None:
         chosen &= items.of_training == (wanted.split == TRAIN)
@@ -113,7 +115,7 @@ def _filtered(flip_book: FlipBook, metrics: Dynamics, wanted: ItemsRequest) -> N
         chosen &= last.correct == wanted.correct
     if wanted.outcome is not None:
         if last.outcome is None:
-            raise Invalid("only boxes of a detection have an outcome", field="outcome")
+            raise Invalid("outcome is for detection only", field="outcome")
         chosen &= last.outcome == OUTCOMES.index(wanted.outcome)
     if wanted.image is not None:
         places = [

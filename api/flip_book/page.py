@@ -9,12 +9,12 @@ from api.access.rights import needs
 from api.backend import NotYet
 from api.flip_book.book import SHOWN as RECORDED
 from api.flip_book.book import Recording
+from api.flip_book.messages import ITEMS
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
 from api.pages.html import Page, render
 from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
-from domain.library.view import DETECTION, TAGGING
 from domain.training.version import ENDED
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.flip_book.flip_book import count_epochs, find_discarded
@@ -22,9 +22,6 @@ from projections.training.library_queries import ModelRow, VersionRow, find_mode
 
 SHOWN = (CATALOG, *RECORDED)
 """The read models that the page shows."""
-
-KEPT = ("epoch", "colour", "concept", "split", "region", "lasso", "sort", "show", "page", "item")
-"""The parameters of the page's address that its script reads."""
 
 
 class FlipBookWork(msgspec.Struct, frozen=True):
@@ -51,14 +48,11 @@ class FlipBookPage(Page, frozen=True, kw_only=True):
     version: VersionRow
     recording: Recording
     work: str
-    kept: dict[str, str]
 
     @property
     def of_what(self) -> str:
         """What an item is."""
-        return {TAGGING: "an image and a concept", DETECTION: "a true box"}.get(
-            self.view.kind, "an image"
-        )
+        return ITEMS[self.view.kind]
 
     @property
     def off(self) -> bool:
@@ -89,7 +83,7 @@ class FlipBookPages(Controller):
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             version = find_version(connection, version_id, as_of=at)
             if version is None:
-                raise NotFound(f"there is no such version{at_position(at)}")
+                raise NotFound(f"version not found{at_position(at)}")
             project = find_project(connection, version.project_id, as_of=at)
             view = find_view(connection, version.view_id, as_of=at)
             model = find_model(connection, version.model_id, as_of=at)
@@ -118,6 +112,5 @@ class FlipBookPages(Controller):
             version=version,
             recording=Recording(version, count, discarded, position),
             work=msgspec.json.encode(work).decode(),
-            kept={key: value for key in KEPT if (value := request.query_params.get(key))},
         )
         return render("flip_book/flip_book.html", page)

@@ -38,8 +38,8 @@ class DecidedSuspect(msgspec.Struct, frozen=True):
 class SuspectList(msgspec.Struct, frozen=True):
     """A version's suspects by rank.
 
-    `notes` say why there are none of a split. It is not `complete` while those of the validation
-    images are computed.
+    `notes` explain why a split has none. `complete` is false while those of the validation images
+    are being computed.
     """
 
     version: VersionRow

@@ -52,8 +52,8 @@ class NewDecisions(Strict, frozen=True, kw_only=True):
 
 
 class SuggestionView(msgspec.Struct, frozen=True):
-    """What the model would have: `relabel` to this concept, `add` it, `remove` it, or `move` the
-    box here."""
+    """The correction that the model suggests: `relabel` to this concept, `add` it, `remove` it, or
+    `move` the box here."""
 
     action: str
     concept_id: str
@@ -71,12 +71,12 @@ class DecisionView(msgspec.Struct, frozen=True):
 
 
 class SuspectView(msgspec.Struct, frozen=True):
-    """A label that deserves a second look: rare looks like wrong, too.
+    """A label that deserves a second look; it may be right: rare labels look wrong, too.
 
-    It doubts that the image has the concept, in detection at the box; where it is not `present`,
-    that the image lacks it. `rank` counts from 1 within the split. A lower `score` is more suspect:
-    `measure` is `aum`, `confidence` or `label_quality`. `state` is `changed` if the label was
-    changed since the version was frozen, but by nobody who came from a list of suspects.
+    With `present`, it is doubtful that the image has the concept, in detection at the box;
+    otherwise, that the image lacks it. `rank` counts from 1 within the split. A lower `score` is
+    more suspect: `measure` is `aum`, `confidence` or `label_quality`. `state` is `changed` if the
+    label was changed since the version was frozen, but not from a list of suspects.
     """
 
     item: str
@@ -109,8 +109,8 @@ class StateCounts(msgspec.Struct, frozen=True):
 class SuspectsView(msgspec.Struct, frozen=True):
     """A page of suspects; pass `next` as `cursor` for the next page.
 
-    `count` is the number of matches, `counts` are of all suspects. `notes` say why a split has
-    none. It is not `complete` while those of the validation images are computed.
+    `count` is the number of matches, `counts` are of all suspects. `notes` explain why a split has
+    none. `complete` is false while those of the validation images are being computed.
     """
 
     version_id: str

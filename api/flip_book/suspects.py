@@ -58,7 +58,7 @@ StateQuery = Annotated[
 
 
 class SuspectController(Controller):
-    """Labels that deserve a second look, and what was decided about them."""
+    """Labels that deserve a second look, and the decisions about them."""
 
     path = "/versions/{version_id:str}"
     tags = ("Suspects",)
@@ -83,15 +83,15 @@ class SuspectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> SuspectsView:
-        """Training images by how they were learnt, validation images by cleanlab.
+        """Training images are ranked by how they were learned, validation images by cleanlab.
 
-        An upheld label stays away until it changes, and so do those left unsure, unless `state`
-        asks for them. `concept` is the doubted one. Erased images are left out, as of a past
-        moment, too.
+        A label that was upheld or left unsure is not listed again until it changes, unless `state`
+        selects it. `concept` is the doubted concept. Erased images are left out, also for past
+        moments.
         """
         suspects = find_suspects(backend, version_id, at_least=at_least, as_of=as_of)
         if concept is not None and concept not in suspects.labels:
-            raise Invalid("this is no concept of the version", field="concept")
+            raise Invalid("this is not a concept of the version", field="concept")
         chosen = [
             each
             for each in suspects.suspects
@@ -126,7 +126,7 @@ class SuspectController(Controller):
     def get_suspects_csv(
         self, backend: Served, version_id: FromPath[str], as_of: AsOf = None
     ) -> Stream:
-        """A row for each suspect, by rank, in whatever state."""
+        """A row for each suspect, by rank, in any state."""
         suspects = find_suspects(backend, version_id, as_of=as_of)
         name = f"version-{suspects.version.number}-suspects.csv"
         return Stream(
@@ -149,7 +149,7 @@ class SuspectController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> OneSuspectView:
-        """A suspect by its key, in whatever state."""
+        """A suspect by its key, in any state."""
         suspects = find_suspects(backend, version_id, at_least=at_least, as_of=as_of)
         (view,) = _views(backend, suspects, [suspects.find(item)])
         return OneSuspectView(view, suspects.position)
@@ -177,7 +177,7 @@ class SuspectController(Controller):
         corrected = None
         if data.annotations is not None or data.without_concept:
             if data.decision != CORRECTED:
-                raise Invalid("only a correction has annotations", field="annotations")
+                raise Invalid("annotations are for corrections only", field="annotations")
             corrected = AnnotateImage(
                 suspects.version.view_id, tuple(data.annotations or ()), data.without_concept
             )
@@ -198,10 +198,10 @@ class SuspectController(Controller):
         item: FromPath[str],
         data: JSONBody[NewImageAnnotations],
     ) -> Response[CommandResult]:
-        """Save all annotations of the image, as an annotator does that was opened on a suspect.
+        """Save all annotations of the image of a suspect.
 
-        If they replace the doubted label, an event says that this corrects it. Others are saved
-        without one.
+        If they replace the doubted label, an event records the correction; otherwise only the
+        annotations are saved.
         """
         suspects = find_suspects(backend, version_id)
         suspect = suspects.find(item).suspect
@@ -228,7 +228,7 @@ class SuspectController(Controller):
         """One decision about many suspects: all are recorded, or none if one is refused."""
         suspects = find_suspects(backend, version_id)
         if data.corrections and data.decision != CORRECTED:
-            raise Invalid("only a correction has annotations", field="corrections")
+            raise Invalid("annotations are for corrections only", field="corrections")
         view_id = suspects.version.view_id
         commands = [_command(suspects, item, data.decision, None) for item in data.items]
         commands += [

@@ -11,6 +11,7 @@ from litestar.response import Template
 from api.access.rights import needs
 from api.backend import NotYet
 from api.dataset.erasure import OF_IMAGES
+from api.flip_book.messages import STATE_NAMES
 from api.flip_book.suspect_list import STATES, find_suspects
 from api.flip_book.suspect_views import State, StateCounts, SuspectView, suspect_view
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
@@ -26,14 +27,6 @@ from projections.training.models_library import MODELS_LIBRARY
 SUSPECTS_A_PAGE = 30
 SHOWN = (CATALOG, MODELS_LIBRARY, *OF_IMAGES)
 """The read models of the page besides those of the list."""
-
-WORDS = {
-    "open": "Open",
-    "unsure": "Unsure",
-    "upheld": "Upheld",
-    "corrected": "Corrected",
-    "changed": "Changed since",
-}
 
 
 class SuspectsPage(Page, frozen=True, kw_only=True):
@@ -109,7 +102,7 @@ class SuspectPages(Controller):
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             version = find_version(connection, version_id, as_of=at)
             if version is None:
-                raise NotFound(f"there is no such version{at_position(at)}")
+                raise NotFound(f"version not found{at_position(at)}")
             project = find_project(connection, version.project_id, as_of=at)
             view = find_view(connection, version.view_id, as_of=at)
             moment = moment_of(backend, connection, at, SHOWN)
@@ -134,7 +127,7 @@ class SuspectPages(Controller):
             concept=concept,
             start=position_in(cursor) or 0,
             following=None,
-            words=WORDS,
+            words=STATE_NAMES,
         )
         return render("flip_book/suspects.html", _filled(backend, empty, at_least, as_of))
 

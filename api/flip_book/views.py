@@ -21,7 +21,8 @@ _DECIMALS = 6
 class FlipBookView(msgspec.Struct, frozen=True):
     """What is recorded: `epochs` is their number, and `latest` the last one.
 
-    An epoch has `rows` items of `images` images. `note` says in words why there is nothing to see.
+    An epoch has `rows` items of `images` images. `note` explains why there is nothing to show, if
+    so.
     """
 
     version_id: str
@@ -46,7 +47,8 @@ class EpochsView(msgspec.Struct, frozen=True):
 
 
 class PointsView(msgspec.Struct, frozen=True):
-    """What items are, in all epochs: an array for each property, in the order of `items`.
+    """The properties of items that do not change between epochs: an array for each, in the order of
+    `items`.
 
     `images` are indexes in `image_ids`, `truth` in `concepts`; `splits` are 0 for training and 1
     for validation. `positive` is whether the image has the concept, in tagging.
@@ -66,7 +68,8 @@ class PointsView(msgspec.Struct, frozen=True):
 
 
 class EpochPointsView(msgspec.Struct, frozen=True):
-    """What items measured after an epoch, and over the epochs so far, in the order of `/points`.
+    """The measurements of items after an epoch, and over the epochs so far, in the order of
+    `/points`.
 
     `predicted` is an index in `concepts` or -1; in tagging 1 or 0. `region` is 0 for easy, 1 for
     ambiguous, 2 for hard. `first_learnt` is None for an item that was never correct.
@@ -90,9 +93,9 @@ class EpochPointsView(msgspec.Struct, frozen=True):
 
 
 class ItemView(msgspec.Struct, frozen=True):
-    """An item after an epoch. `positive` is None but in tagging; `outcome` and `box` are None but
-    in detection. `predicted` is None where no concept is; in tagging it is the item's own concept
-    if that is predicted."""
+    """An item after an epoch. `positive` is null except in tagging; `outcome` and `box` are null
+    except in detection. `predicted` is None where no concept is; in tagging it is the item's own
+    concept if that is predicted."""
 
     item: str
     image_id: str

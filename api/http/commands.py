@@ -20,10 +20,10 @@ from domain.errors import Invalid
 
 
 class CommandResult(msgspec.Struct, frozen=True):
-    """What a command did.
+    """The result of a command.
 
-    `revision` is the entity's, also sent as `ETag`; ask queries for `at_least=<position>` to be
-    sure to see the effect. `ids` are those of the concepts or images the command named, in order.
+    `revision` is that of the entity, also sent as `ETag`; query with `at_least=<position>` to see
+    the effect. `ids` are those of the concepts or images in the command, in order.
     """
 
     id: str

@@ -37,13 +37,13 @@ class Metrics:
         )
         self._seconds = Histogram(
             "stemma_http_request_seconds",
-            "Time until an answer began",
+            "Seconds until the answer started",
             ["method", "route"],
             registry=self.registry,
         )
         self._commands = Counter(
             "stemma_commands",
-            "Commands by the name of their operation, and what became of them",
+            "Commands by operation and outcome",
             ["command", "outcome"],
             registry=self.registry,
         )

@@ -4,10 +4,11 @@ They wrap the framework's own routing, so that every answer has the headers.
 """
 
 from collections.abc import Collection
+from functools import cache
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,6 +45,18 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HEALTH, STATIC = "/health/", "/static/"
 
 
+def _is_static(path: str) -> bool:
+    return path.startswith(STATIC)
+
+
+@cache
+def _added(*, over_tls: bool, private: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of an answer that does not set them itself, as they are sent."""
+    headers = _HEADERS | (_OVER_TLS if over_tls else {})
+    headers |= {"Cache-Control": _PRIVATE} if private else {}
+    return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
 class SecurityHeaders:
     """Refuses requests for other hosts, and adds the headers that an answer does not set itself.
 
@@ -58,15 +71,14 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             return await self._app(scope, receive, send)
-        over_tls = scope["scheme"] == "https"
+        added = _added(over_tls=scope["scheme"] == "https", private=not _is_static(scope["path"]))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableScopeHeaders.from_message(message)
-                for name, value in (_HEADERS | (_OVER_TLS if over_tls else {})).items():
-                    headers.setdefault(name, value)
-                if not scope["path"].startswith(STATIC):
-                    headers.setdefault("Cache-Control", _PRIVATE)
+                headers = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                headers += [header for header in added if header[0] not in there]
+                message["headers"] = headers
             await send(message)
 
         host = Headers.from_scope(scope).get("host", "")
@@ -84,8 +96,8 @@ class SecurityHeaders:
 
 async def _refuse(host: str, send: Send) -> None:
     detail = (
-        f"this server is not called {host!r}: use another address, or have its operator name that"
-        " one in STEMMA_API_HOSTS"
+        f"{host!r} is not a name of this server: use another address, or ask its operator to add"
+        " it to STEMMA_API_HOSTS"
     )
     kind = MISDIRECTED
     body = msgspec.json.encode(Problem(kind.title, kind.status.value, detail, kind.uri))

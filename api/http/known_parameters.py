@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.spec import Operation, Parameter
 from litestar.types import HTTPScope
 
@@ -19,9 +18,7 @@ _made: dict[tuple[str, ...], Parameters] = {}
 _making = threading.Lock()
 
 
-async def known_parameters(
-    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
-) -> None:
+async def known_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Raise `Invalid` for a parameter that the OpenAPI document lacks. Pages, health and metrics
     accept any parameter."""
     parameters = connection.query_params

@@ -21,7 +21,7 @@ class JsonRequest(HttpRequest):
         try:
             return await super().json()
         except UnicodeDecodeError as error:
-            raise Invalid(f"the body must be JSON in UTF-8, which it is not: {error}") from error
+            raise Invalid(f"the body must be JSON in UTF-8: {error}") from error
 
 
 Served = NamedDependency[Backend]
@@ -31,25 +31,26 @@ AtLeast = Annotated[
     QueryParameter(
         name="at_least",
         ge=0,
-        description="Wait until this position of the log is visible, such as a command's answer",
+        description="Wait until this position of the log is visible, such as that in a command's"
+        " answer",
     ),
 ]
 AsOf = Annotated[
     str | None,
     QueryParameter(
         name="as_of",
-        description="The state as it was at this position of the log, or at this time (RFC 3339):"
-        " then at the last position recorded until then",
+        description="The state at this position of the log, or at this time (RFC 3339), which"
+        " stands for the last position recorded by then",
         examples=[
             Example(summary="A position", value="300"),
             Example(summary="A time", value="2026-03-04T05:06:07Z"),
         ],
     ),
 ]
-Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items a page")]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items per page")]
 Cursor = Annotated[
     str | None,
-    QueryParameter(name="cursor", description="The `next` of the page before"),
+    QueryParameter(name="cursor", description="The `next` of the previous page"),
 ]
 
 Wait = Annotated[
@@ -58,7 +59,7 @@ Wait = Annotated[
         name="wait",
         ge=0,
         le=30,
-        description="Seconds to wait for its end: the answer comes as soon as it has ended",
+        description="Seconds to wait for its end: the answer is sent as soon as it has ended",
     ),
 ]
 
@@ -73,5 +74,5 @@ def position_in(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not cursor.isdecimal() or len(cursor) > 18:
-        raise Invalid("cursor is the `next` of the page before, as it was", field="cursor")
+        raise Invalid("cursor must be the `next` of the previous page, unchanged", field="cursor")
     return int(cursor)

@@ -25,7 +25,7 @@ MALFORMED = ProblemType(
     "malformed-request",
     HTTPStatus.BAD_REQUEST,
     "Malformed request",
-    "The body is no JSON, or a header has a form that it cannot have. Correct the request.",
+    "The body is not JSON, or a header is malformed. Correct the request.",
 )
 UNAUTHENTICATED = ProblemType(
     "unauthenticated",
@@ -49,20 +49,20 @@ NOT_FOUND = ProblemType(
     "not-found",
     HTTPStatus.NOT_FOUND,
     "Not found",
-    "There is no such thing, or none that the account may know of. Check the id.",
+    "It does not exist, or the account may not see it. Check the id.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
     HTTPStatus.METHOD_NOT_ALLOWED,
     "Method not allowed",
-    "The address exists, but not for this method: look it up in /schema/openapi.json.",
+    "The address exists, but not for this method: see /schema/openapi.json.",
 )
 CONFLICT = ProblemType(
     "conflict",
     HTTPStatus.CONFLICT,
-    "Conflict with the present state",
-    "The input is valid, but what it is about forbids it as it stands. The detail says what to do"
-    " first; the same request then succeeds.",
+    "Conflict with the current state",
+    "The input is valid, but the current state forbids it. The detail says what to do first; then"
+    " the same request succeeds.",
 )
 KEY_REUSED = ProblemType(
     "idempotency-key-reused",
@@ -74,31 +74,31 @@ CONTENTION = ProblemType(
     "contention",
     HTTPStatus.CONFLICT,
     "Changed by others at the same time",
-    "Others kept changing the same thing, so that nothing was carried out. Send it again.",
+    "Others kept changing the same data, so nothing was changed. Send the request again.",
 )
 GONE = ProblemType(
     "gone",
     HTTPStatus.GONE,
-    "Deleted for good",
-    "It was erased, or given up by retention; the detail says since when. Do not ask again.",
+    "Permanently deleted",
+    "It was erased, or deleted by retention; the detail says when. Do not repeat the request.",
 )
 STALE = ProblemType(
     "revision-changed",
     HTTPStatus.PRECONDITION_FAILED,
     "Revision has changed",
-    "It has another revision than `If-Match` says. Read it again, and decide on what is there now.",
+    "Its revision is not the one in `If-Match`. Read it again, and decide on the current state.",
 )
 TOO_LARGE = ProblemType(
     "too-large",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "Request too large",
-    "Send less in one request; the detail says how much is taken.",
+    "Send less in one request; the detail states the limit.",
 )
 MISDIRECTED = ProblemType(
     "unknown-host",
     HTTPStatus.MISDIRECTED_REQUEST,
     "Unknown host name",
-    "This server goes by another name. Its operator lists the names in STEMMA_API_HOSTS.",
+    "The server has other host names. Its operator lists them in STEMMA_API_HOSTS.",
 )
 INVALID = ProblemType(
     "invalid-input",
@@ -121,26 +121,27 @@ TOO_MANY_SIGN_INS = ProblemType(
 DEFECT = ProblemType(
     "defect",
     HTTPStatus.INTERNAL_SERVER_ERROR,
-    "Defect of the server",
-    "Send the operator the reference in the detail: the server's log has the particulars.",
+    "Internal server error",
+    "Send the operator the reference in the detail: the server's log has details.",
 )
 DAMAGED = ProblemType(
     "stored-data-damaged",
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "Stored data is damaged or missing",
-    "A file of the blob store is not what the log says. Tell the operator.",
+    "A file in the blob store differs from its digest in the log. Tell the operator.",
 )
 NOT_YET_VISIBLE = ProblemType(
     "not-yet-visible",
     HTTPStatus.SERVICE_UNAVAILABLE,
     "Not visible yet",
-    "The read models have not come as far as asked. Send it again after `Retry-After` seconds.",
+    "The read models have not reached the requested position. Send it again after `Retry-After`"
+    " seconds.",
 )
 UNAVAILABLE = ProblemType(
     "unavailable",
     HTTPStatus.SERVICE_UNAVAILABLE,
     "Temporarily unavailable",
-    "Something that the server needs does not answer or is full. Send it again after `Retry-After`"
+    "A service that the server needs does not answer or is full. Send it again after `Retry-After`"
     " seconds; a command with an `Idempotency-Key` is carried out once.",
 )
 

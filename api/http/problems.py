@@ -62,8 +62,8 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A problem document. `type` is one of those at `/problems`, and stays; `detail` is for people;
-    `errors` name the fields or files that are wrong."""
+    """A problem document. `type` is one of those at `/problems`, and never changes; `detail` is for
+    people; `errors` name the wrong fields or files."""
 
     title: str
     status: int
@@ -190,12 +190,12 @@ def on_unstorable(_: Request[Any, Any, Any], error: Exception) -> Response[Probl
     log.info("refused by the database: %s", error)
     return problem(
         types.INVALID,
-        "an id or a text in the request has a character that is no text; remove it",
+        "an id or a text in the request has a character that is not text; remove it",
     )
 
 
 def on_too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
-    return problem(types.INVALID, "the body is nested too deeply: send one that is flatter")
+    return problem(types.INVALID, "the body is nested too deeply: send a flatter one")
 
 
 def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -207,7 +207,7 @@ def on_defect(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.error("defect %s", reference, exc_info=error)
     return problem(
         types.DEFECT,
-        f"a defect of the server; its log has the particulars under {reference}",
+        f"internal server error; the server's log has details under {reference}",
     )
 
 

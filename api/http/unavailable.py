@@ -11,14 +11,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from adapters.shortage import shortage
 
 _DATABASE_AWAY = "the database does not answer at the moment; try again"
-_READ_ONLY = "25006", "the database can only be read at the moment; try again"
+_READ_ONLY = "25006", "the database is read-only at the moment; try again"
 _DATABASE_CLASSES = ("08", "53", "57", "58", "F0", "XX")
 
 _FILES = {
-    errno.EROFS: "the server's disk can only be read: tell its operator",
+    errno.EROFS: "the server's disk is read-only: tell the operator",
     **dict.fromkeys(
         (errno.EIO, errno.ENXIO, errno.ESTALE, errno.ENOTCONN),
-        "the server's disk does not answer: tell its operator",
+        "the server's disk does not answer: tell the operator",
     ),
 }
 """Besides what `shortage` knows."""

@@ -6,7 +6,7 @@ import uuid
 from typing import NamedTuple
 
 from litestar import Request
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +18,10 @@ from domain.trace_context import parse_traceparent
 
 HEADER = "Correlation-Id"
 LONGEST = 200
+
+_CORRELATION = HEADER.lower().encode()
+_VERSION = api_version.HEADER.lower().encode(), api_version.API_VERSION.encode()
+_OWN = {_CORRELATION, _VERSION[0]}
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +67,11 @@ class RequestLog(ASGIMiddleware):
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began
-                headers = MutableScopeHeaders(message)
-                headers[HEADER] = correlation.id
-                headers[api_version.HEADER] = api_version.API_VERSION
+                message["headers"] = [
+                    *(each for each in message.get("headers", ()) if each[0].lower() not in _OWN),
+                    (_CORRELATION, correlation.id.encode("latin-1", "replace")),
+                    _VERSION,
+                ]
                 tracing.describe(**{"http.response.status_code": status})
             await send(message)
 

@@ -170,7 +170,7 @@ class AnnotatePages(Controller):
             view = find_view(connection, view_id)
             project = find_project(connection, view.project_id) if view else None
             if view is None or project is None:
-                raise NotFound("there is no such view")
+                raise NotFound("view not found")
             query = ImageQuery(
                 split=split, view=view_id, concept=concept, annotated=annotated, reviewed=reviewed
             )
@@ -180,7 +180,7 @@ class AnnotatePages(Controller):
             if image:
                 chosen = image_there(connection, image, view_id=view_id, parents=parents)
                 if chosen.project_id != project.project_id:
-                    raise NotFound("there is no such image in the view's project")
+                    raise NotFound("image not found in the view's project")
             elif blind:
                 among = images_for(
                     connection,
@@ -198,8 +198,12 @@ class AnnotatePages(Controller):
                     image_filter = msgspec.structs.replace(wanted, parents=parents)
                     first = list_images(connection, project.project_id, image_filter, limit=1)
                     chosen = chosen or next(iter(first), None)
-            asked = newest_request(connection, view_id)
-            outcomes = outcomes_of(connection, view_id, asked.version_id) if asked else None
+            request_shown = newest_request(connection, view_id)
+            outcomes = (
+                outcomes_of(connection, view_id, request_shown.version_id)
+                if request_shown
+                else None
+            )
             counts = count_views(connection, project.project_id, [view_id])[view_id]
         page = AnnotatePage(
             position=position,
@@ -212,7 +216,7 @@ class AnnotatePages(Controller):
             version=version,
             suspect=suspect,
             back=back,
-            suggests=not blind and asked is not None and asked.status == DONE,
+            suggests=not blind and request_shown is not None and request_shown.status == DONE,
             outcomes=outcomes,
             queue=queue,
             blind=blind,

@@ -9,20 +9,18 @@ from litestar.response import Template
 
 from api.access.rights import needs
 from api.http.parameters import AsOf, AtLeast, Served
+from api.library.messages import METRICS
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
 from domain.training.architectures import ARCHITECTURES
-from domain.training.option_facts import facts_of
+from domain.training.option_facts import Fact, differing, facts_of, facts_of_trainer
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.metric_history import (
-    BATCH_LOSS,
-    LEARNING_RATE,
     METRIC_HISTORY,
     VALIDATION_ACCURACY,
-    VALIDATION_LOSS,
     VALIDATION_MAP,
     Series,
 )
@@ -35,13 +33,6 @@ SHOWN = (CATALOG, MODELS_LIBRARY, METRIC_HISTORY, VERSION_PROGRESS)
 FEWEST, MOST = 2, 8
 POINTS = 400
 """The most points of a curve."""
-METRICS = {
-    VALIDATION_ACCURACY: "Accuracy (validation)",
-    VALIDATION_MAP: "mAP (validation)",
-    VALIDATION_LOSS: "Total loss (validation)",
-    BATCH_LOSS: "Total loss (batch)",
-    LEARNING_RATE: "Learning rate",
-}
 SHARES = {VALIDATION_ACCURACY, VALIDATION_MAP}
 
 Curve = tuple[list[float], list[float | None]]
@@ -62,10 +53,6 @@ class ComparedVersions(Page, frozen=True, kw_only=True):
     curves: list[dict[str, Curve]]
     options: list[tuple[str, list[str]]]
     architectures: dict[str, str]
-
-    @property
-    def kept(self) -> dict[str, str]:
-        return {"versions": ",".join(version.version_id for version in self.versions)}
 
     @property
     def indicator(self) -> str:
@@ -105,22 +92,22 @@ class CompareVersionsPages(Controller):
         self,
         backend: Served,
         view_id: FromPath[str],
-        versions: Annotated[str, QueryParameter(description="Ids with commas")] = "",
+        versions: Annotated[str, QueryParameter(description="Ids, separated by commas")] = "",
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Template:
         ids = list(dict.fromkeys(key.strip() for key in versions.split(",") if key.strip()))
         if not FEWEST <= len(ids) <= MOST:
             raise Invalid(
-                f"versions names {len(ids)}; from {FEWEST} to {MOST} can be compared: choose them"
-                " in the view's library",
+                f"versions must name {FEWEST} to {MOST} versions, got {len(ids)}: choose them in"
+                " the view's library",
                 field="versions",
             )
         with backend.reading_as_of(as_of, at_least, *SHOWN) as (connection, position, at):
             view = find_view(connection, view_id, as_of=at)
             project = find_project(connection, view.project_id, as_of=at) if view else None
             if view is None or project is None:
-                raise NotFound(f"there is no such view{at_position(at)}")
+                raise NotFound(f"view not found{at_position(at)}")
             rows = []
             for key in ids:
                 row = find_version(connection, key, as_of=at)
@@ -149,7 +136,7 @@ class CompareVersionsPages(Controller):
             versions=rows,
             models=names,
             curves=curves,
-            options=_differing(view.kind, rows),
+            options=differing([_facts(view.kind, row) for row in rows]),
             architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
         )
         return render("library/compare.html", page)
@@ -160,13 +147,7 @@ def _curve(series: Series, per_epoch: int) -> Curve:
     return epochs, [value if math.isfinite(value) else None for value in series.values]
 
 
-def _differing(kind: str, versions: list[VersionRow]) -> list[tuple[str, list[str]]]:
-    """The options that are not the same in all versions."""
-    by_version = [{fact.key: fact for fact in facts_of(kind, row.options)} for row in versions]
-    labels = {key: fact.label for facts in by_version for key, fact in facts.items()}
-    found = []
-    for key, label in labels.items():
-        texts = [facts[key].text if key in facts else "not set" for facts in by_version]
-        if len(set(texts)) > 1:
-            found.append((label, texts))
-    return found
+def _facts(kind: str, version: VersionRow) -> list[Fact]:
+    if version.trainer is not None:
+        return facts_of_trainer(version.trainer, adopted=version.adopted)
+    return facts_of(kind, version.options)

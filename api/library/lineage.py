@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import Connection
 
+from domain.formatting import counted, percent
 from domain.training.version import CANCELLED, FAILED
 from projections.experiments.queries import ExperimentRow, list_experiments
 from projections.training.library_queries import (
@@ -141,7 +142,7 @@ def _version_node(
     row: VersionRow, x: dict[str, int], y: dict[str, int], best: float | None
 ) -> Node:
     is_best = best is not None and row.indicator == best
-    indicator = "" if row.indicator is None else f", {row.indicator:.1%}"
+    indicator = "" if row.indicator is None else f", {percent(row.indicator, 1)}"
     return Node(
         x=x[row.version_id],
         y=y[row.model_id],
@@ -161,8 +162,8 @@ def _experiment_node(row: ExperimentRow, x: dict[str, int], y: dict[str, int]) -
         y=y[row.model_id],
         address=f"/experiments/{row.experiment_id}",
         text=f"{row.budget}",
-        title=f"{row.name}: experiment of {row.budget} trials, {row.state}"
-        + (f", best {value:.1%}" if value is not None else ""),
+        title=f"{row.name}: experiment of {counted(row.budget, 'trial')}, {row.state}"
+        + (f", best {percent(value, 1)}" if value is not None else ""),
         status=row.state,
         best=False,
         trials=True,

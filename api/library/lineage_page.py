@@ -13,11 +13,13 @@ from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
+from projections.dataset.dataset import DATASET
+from projections.dataset.queries import ViewCounts, count_views
 from projections.experiments.experiments import EXPERIMENTS
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
 
-SHOWN = (CATALOG, MODELS_LIBRARY, EXPERIMENTS, METRIC_HISTORY)
+SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, EXPERIMENTS, METRIC_HISTORY)
 """The read models that the page shows."""
 
 
@@ -25,6 +27,7 @@ class LineagePage(Page, frozen=True, kw_only=True):
     moment: Moment
     project: ProjectRow
     view: ViewRow
+    annotations: ViewCounts
     tree: Tree
 
 
@@ -65,12 +68,13 @@ def _page(backend: Backend, view_id: str, at_least: int | None, as_of: str | Non
         view = find_view(connection, view_id, as_of=at)
         project = find_project(connection, view.project_id, as_of=at) if view else None
         if view is None or project is None:
-            raise NotFound(f"there is no such view{at_position(at)}")
+            raise NotFound(f"view not found{at_position(at)}")
         return LineagePage(
             position=position,
             api=f"/api/v1/views/{view_id}/models",
             moment=moment_of(backend, connection, at, SHOWN),
             project=project,
             view=view,
+            annotations=count_views(connection, view.project_id, [view_id], as_of=at)[view_id],
             tree=read_tree(connection, view_id, as_of=at),
         )

@@ -1,12 +1,14 @@
 """Routes of the Models Library: a view's models with their versions."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api.access.rights import needs
-from api.dataset.file_names import named_in_library
+from api.dataset.file_names import encoded_with_file_names, names_images
+from api.encoded_versions import library_listing
 from api.http.commands import CommandResult, Named, named
 from api.http.parameters import AsOf, AtLeast, Cursor, Limit, Served, position_in
 from api.http.schemas import NewName
@@ -16,7 +18,8 @@ from domain.access.roles import Right
 from domain.aggregates import MODEL
 from domain.errors import NotFound
 from domain.library.model import ArchiveModel, RenameModel
-from projections.training.library_queries import find_model, library
+from projections.training.library_queries import find_model
+from projections.training.library_revisions import LibraryPage, revisions_in
 from projections.training.models_library import MODELS_LIBRARY
 
 
@@ -44,21 +47,30 @@ class ModelController(Controller):
         limit: Limit = 20,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> Library:
+    ) -> Response[Library]:
         """A view's models, newest first, each with its newest versions."""
-        before = position_in(cursor)
-        with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
-            items = library(
-                connection,
-                view_id,
-                before=before,
-                limit=limit,
-                versions_each=versions_each,
-                archived=archived,
-                as_of=at,
-            )
-        following = str(items[-1].model.created_position) if len(items) == limit else None
-        return Library(named_in_library(backend, items), following, position)
+        page = LibraryPage(
+            view_id,
+            before=position_in(cursor),
+            limit=limit,
+            versions_each=versions_each,
+            archived=archived,
+        )
+        versions: Iterable[bytes] | None = None
+        if as_of is None:
+            rows, position = backend.look_up_each(at_least, page.queries(), MODELS_LIBRARY)
+            listed = page.listed(rows)
+            versions = backend.versions.known(revisions_in(listed))
+        if versions is None:
+            with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as read:
+                connection, position, at = read
+                listed = page.read(connection, at)
+                encoded = backend.versions.encode(
+                    connection, revisions_in(listed), at, names_images
+                )
+            versions = encoded_with_file_names(backend, encoded)
+        following = str(listed[-1][0].created_position) if len(listed) == limit else None
+        return library_listing(listed, versions, following, position)
 
     @get(
         "/models/{model_id:str}",
@@ -76,7 +88,7 @@ class ModelController(Controller):
         with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
             model = find_model(connection, model_id, as_of=at)
         if model is None:
-            raise NotFound("there is no such model")
+            raise NotFound("model not found")
         return Response(ModelView(model, position), headers={"ETag": f'"{model.revision}"'})
 
     @post(

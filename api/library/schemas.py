@@ -21,8 +21,8 @@ GroupsOfConcepts = Annotated[
 
 
 class NewView(Strict, frozen=True, kw_only=True):
-    """A view of the project's images; with `parent_id`, of those that the parent's concepts
-    choose, and of a detection parent a crop for each box."""
+    """A view of the project's images; with `parent_id`, of the parent's images that meet the
+    conditions, or, for a detection parent, of a crop for each box."""
 
     name: Name
     kind: Kind

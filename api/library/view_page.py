@@ -52,13 +52,22 @@ from projections.training.library_queries import (
 )
 from projections.training.metric_history import METRIC_HISTORY
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.trainers import TRAINERS, list_trainers
 from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, progress_by_version
 
 MODELS_AT_MOST = 200
 VERSIONS_A_PAGE = 50
 EXPERIMENTS_SHOWN = 20
 
-SHOWN = (CATALOG, DATASET, MODELS_LIBRARY, VERSION_PROGRESS, EXPERIMENTS, METRIC_HISTORY)
+SHOWN = (
+    CATALOG,
+    DATASET,
+    MODELS_LIBRARY,
+    VERSION_PROGRESS,
+    EXPERIMENTS,
+    METRIC_HISTORY,
+    TRAINERS,
+)
 """The read models that the page shows."""
 
 
@@ -106,7 +115,7 @@ def _page(
         view = find_view(connection, view_id, as_of=at)
         project = find_project(connection, view.project_id, as_of=at) if view else None
         if view is None or project is None:
-            raise NotFound(f"there is no such view{at_position(at)}")
+            raise NotFound(f"view not found{at_position(at)}")
         models = library(
             connection, view_id, limit=MODELS_AT_MOST, versions_each=0, archived=True, as_of=at
         )
@@ -143,6 +152,7 @@ def _page(
             labels=labels_of(connection, view_id, as_of=at),
             model_names={row.model.model_id: row.model.name for row in models},
             form=form,
+            trainers=[each for each in list_trainers(connection) if view.kind in each.kinds],
             chosen=resolve(form.controls(), {}),
             architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
             stopping={key for key, row in progress.items() if row.stop_requested},

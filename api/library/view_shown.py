@@ -1,22 +1,29 @@
 """What the page of a view shows: its concepts, its library, and what a training would be."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from api.dataset.projects_page import address
+from api.library.concepts_page import ConceptsPage
 from api.library.lineage import Tree
-from api.pages.html import Page, indicator_of
-from api.pages.past import Moment
+from api.library.messages import (
+    COLUMNS,
+    INDICATOR,
+    NO_WORKERS,
+    TRAINED_ON,
+    WORKERS_ONLINE,
+    WORKERS_UNKNOWN,
+)
+from api.pages.html import indicator_of
 from domain.experiments.presets import Preset, Size
-from domain.library.view import CLASSIFICATION, DETECTION, KINDS, TAGGING
+from domain.formatting import counted
+from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.augmentations import AUTO
 from domain.training.form_controls import Form
 from domain.training.version import ENDED
-from projections.dataset.catalog import ProjectRow, ViewRow
-from projections.dataset.queries import ConceptCount, DatasetCounts, ViewCounts
+from projections.dataset.queries import DatasetCounts
 from projections.experiments.experiments import CONCLUDED
 from projections.experiments.queries import ExperimentRow
 from projections.training.library_queries import (
@@ -27,28 +34,10 @@ from projections.training.library_queries import (
     ModelRow,
     VersionRow,
 )
-
-
-def conditions_in_words(conditions: Sequence[Sequence[str]], labels: Mapping[str, str]) -> str:
-    """Conditions of a child view, by the labels of the parent's concepts."""
-    return " or ".join(" and ".join(labels.get(key, key) for key in group) for group in conditions)
-
+from projections.training.trainers import TrainerRow
 
 NARROWING = ("name", "status", "architecture", "model")
 """The filters of the library that leave versions out."""
-COLUMNS = {
-    "name": "Version",
-    "model": "Model",
-    "status": "Status",
-    "best": "",
-    "loss": "Loss",
-    "architecture": "Architecture",
-    "images": "Images",
-    "newest": "Created",
-    "duration": "Trained for",
-}
-"""The columns of the library, by the order that sorts by them, where one does."""
-NO_COUNT = ConceptCount("", 0, 0)
 
 
 class LibraryQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,22 +65,17 @@ class LibraryQuery(msgspec.Struct, frozen=True, kw_only=True):
         return any(getattr(self, name) for name in NARROWING)
 
 
-class ViewPage(Page, frozen=True, kw_only=True):
+class ViewPage(ConceptsPage, frozen=True, kw_only=True):
     """A view and its library at a moment; `labels` and `model_names` are by id, removed ones too.
 
     `models` are all that the view has, newest first. `experiments` are folded; without them, their
     trials are listed among the versions. `best` is the best version of all, `tree` the lineage.
     `started` are the times at which trainings began, by version id. `stopping` are the ids of the
-    versions that end with their running epoch; `chosen` are the form's default values. `workers` is
-    the number of those online, None if it is unknown.
+    versions that end with their running epoch; `chosen` are the form's default values. `trainers`
+    are those that train views of this kind. `workers` is the number of those online, None if it is
+    unknown.
     """
 
-    project: ProjectRow
-    view: ViewRow
-    parent: ViewRow | None
-    parent_labels: dict[str, str]
-    children: list[ViewRow]
-    annotations: ViewCounts
     images: DatasetCounts
     models: list[ModelRow]
     versions: list[VersionRow]
@@ -99,30 +83,17 @@ class ViewPage(Page, frozen=True, kw_only=True):
     experiments: list[ExperimentRow]
     tree: Tree
     started: dict[str, datetime]
-    labels: dict[str, str]
     model_names: dict[str, str]
     form: Form
+    trainers: list[TrainerRow]
     chosen: dict[str, Any]
     architectures: dict[str, str]
     stopping: set[str]
     query: LibraryQuery
     first: bool
     following: str | None
-    moment: Moment
     workers: int | None = None
     sizes: dict[Preset, Size]
-
-    @property
-    def child_kinds(self) -> list[tuple[str, str]]:
-        """The kinds that a child may have, as choices of a form."""
-        on_crops = self.view.crops or self.view.kind == DETECTION
-        kinds = (CLASSIFICATION, TAGGING) if on_crops else KINDS
-        return [(kind, kind) for kind in kinds]
-
-    def in_words(self, view: ViewRow) -> str:
-        """The conditions of this view, or of a child of it."""
-        labels = self.parent_labels if view is self.view else self.labels
-        return conditions_in_words(view.conditions, labels)
 
     @property
     def unfinished(self) -> bool:
@@ -171,12 +142,7 @@ class ViewPage(Page, frozen=True, kw_only=True):
 
     @property
     def indicator_short(self) -> str:
-        return "Accuracy" if self.view.kind == CLASSIFICATION else "mAP"
-
-    @property
-    def changeable(self) -> bool:
-        """Whether the page offers changes: now, and in a view that is not archived."""
-        return not self.moment.past and not self.view.archived
+        return INDICATOR[self.view.kind == CLASSIFICATION]
 
     def forkable(self, model: ModelRow) -> list[str]:
         """The concepts that a fork of a model may have: the view's, then removed ones of its."""
@@ -186,10 +152,6 @@ class ViewPage(Page, frozen=True, kw_only=True):
     def current(self, model: ModelRow) -> bool:
         """Whether the model predicts all concepts of the view."""
         return set(model.concepts) == {concept.concept_id for concept in self.view.concepts}
-
-    def count(self, concept_id: str) -> ConceptCount:
-        counts = (row for row in self.annotations.concepts if row.concept_id == concept_id)
-        return next(counts, NO_COUNT)
 
     @property
     def without_training(self) -> list[str]:
@@ -206,15 +168,15 @@ class ViewPage(Page, frozen=True, kw_only=True):
         train, validation = self.annotations.annotated.train, self.annotations.annotated.validation
         if self.view.kind == DETECTION:
             train -= self.annotations.without_concept.train
-        return f"Images: {train:,} of training, {validation:,} of validation."
+        return TRAINED_ON.format(train=train, validation=validation)
 
     @property
     def workers_online(self) -> str:
         if self.workers is None:
-            return "NATS does not say which workers are online."
+            return WORKERS_UNKNOWN
         if not self.workers:
-            return "No worker is online: trainings wait until one is."
-        return f"{self.workers} worker{' is' if self.workers == 1 else 's are'} online."
+            return NO_WORKERS
+        return WORKERS_ONLINE.format(counted(self.workers, "worker"))
 
     def offered(self, key: str) -> list[tuple[str, str]]:
         """The choices of a control of the form that experiments vary, with their labels."""

@@ -39,9 +39,9 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="project_id", only_appends=True),
     )
     def create_view(self, project: Named, data: JSONBody[NewView]) -> Response[CommandResult]:
-        """A view without a parent is about all images. A child is about those items of its parent
-        that meet the conditions; of a detection view these are the crops of its true boxes. The
-        parent stays; `PUT /views/{view_id}/conditions` changes the conditions."""
+        """A view without a parent has all images of the project. A child view has the items of its
+        parent that meet the conditions; of a detection view, the crops of its annotated boxes. The
+        parent cannot be changed; `PUT /views/{view_id}/conditions` changes the conditions."""
         conditions = groups_of(data.conditions)
         return project.carry_out(
             lambda session: create_view(
@@ -58,8 +58,8 @@ class ViewController(Controller):
         opt=needs(Right.ANNOTATE, of="view_id"),
     )
     def set_conditions(self, view: Named, data: JSONBody[NewConditions]) -> Response[CommandResult]:
-        """Choose other items of the parent. Versions keep the items that they were trained on, and
-        annotations of items that leave the view count again when they come back."""
+        """Choose other items of the parent. Versions keep the items that they were trained on.
+        Annotations of items that leave the view are kept, and apply again if the items return."""
         command = ChangeConditions(groups_of(data.conditions))
         return view.carry_out(lambda session: change_conditions(session, view.id, command), data)
 
@@ -98,7 +98,7 @@ class ViewController(Controller):
         with backend.reading_as_of(as_of, at_least, CATALOG, DATASET) as (connection, position, at):
             view = find_view(connection, view_id, as_of=at)
             if view is None:
-                raise NotFound("there is no such view")
+                raise NotFound("view not found")
             counts = count_views(connection, view.project_id, [view_id], as_of=at)[view_id]
         return Response(
             ViewView(view, counts.concepts, counts, position),
@@ -122,8 +122,8 @@ class ViewController(Controller):
         opt=needs(Right.TRAIN, of="view_id", only_appends=True),
     )
     def archive_view(self, view: Named) -> Response[CommandResult]:
-        """Nothing is deleted: an archived view is listed only on request, and nothing is
-        annotated, changed or trained in it until it is restored. Running trainings go on."""
+        """Nothing is deleted: an archived view is listed only on request, and nothing can be
+        annotated, changed or trained in it until it is restored. Running trainings continue."""
         return view.change(ArchiveView())
 
     @post(

@@ -11,13 +11,13 @@ PAGE = "/client"
 
 
 class ClientPages(Controller):
-    """The Python package. It is open to all: it has no data in it."""
+    """The Python package. Public: it contains no data."""
 
     include_in_schema = False
 
     @get(PAGE, opt=OPEN, sync_to_thread=True, media_type="text/html")
     def offer(self) -> str:
-        """A page of links, which pip reads: `pip install --find-links …/client stemma-client`."""
+        """A page of links for pip: `pip install --find-links …/client stemma-client`."""
         name = client_wheel().name
         return (
             f"<!DOCTYPE html><html lang='en'><head><title>Python package</title></head><body>"
@@ -28,5 +28,5 @@ class ClientPages(Controller):
     def download(self, file: FromPath[str]) -> Response[bytes]:
         wheel = client_wheel()
         if file != wheel.name:
-            raise NotFound(f"this server has another package: {PAGE}/{wheel.name}")
+            raise NotFound(f"this server has the package {PAGE}/{wheel.name}")
         return Response(wheel.content, media_type="application/octet-stream")

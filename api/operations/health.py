@@ -30,10 +30,10 @@ class HealthController(Controller):
         """Checks no dependency: restart the process if this does not answer."""
         return Alive()
 
-    @get("/ready", summary="Whether the server can serve, and how each part is")
+    @get("/ready", summary="Whether the server can serve, and the health of each service")
     async def get_readiness(self, backend: Served) -> Response[Health]:
         """200 while commands and queries are served, `degraded` included; 503 if the database does
-        not answer or lacks a read model. Parts are checked at most once a second."""
+        not answer or lacks a read model. Services are checked at most once a second."""
         health = health_of(await backend.overview.snapshot())
         return Response(health, status_code=503 if health.status == "failed" else 200)
 
@@ -52,7 +52,9 @@ def health_of(snapshot: Snapshot) -> Health:
 def _of_database(snapshot: Snapshot) -> dict[str, PartHealth]:
     database = snapshot.database
     if database is None:
-        return {"database": PartHealth("failed", "PostgreSQL does not answer, or lacks our tables")}
+        return {
+            "database": PartHealth("failed", "PostgreSQL does not answer, or lacks Stemma's tables")
+        }
     missing = PartHealth("failed", "not built in this database; run `stemma migrate`")
     return (
         {"database": HEALTHY}
@@ -67,7 +69,10 @@ def _moving(snapshot: Snapshot, part: str) -> PartHealth:
     """Whether a part keeps up, by its position."""
     behind = _behind(snapshot, part)
     if snapshot.stalled.get(part, 0) > STALLED_SECONDS:
-        still = f"has not moved for {snapshot.stalled[part]:.0f} s, and is {behind} behind"
+        still = (
+            f"has made no progress for {snapshot.stalled[part]:.0f} s, and is {behind} events"
+            " behind"
+        )
         return PartHealth("degraded", still)
     if behind > FAR_BEHIND:
         return PartHealth("degraded", f"is {behind} behind")
@@ -79,8 +84,7 @@ def _failing(snapshot: Snapshot, failing: Failing) -> PartHealth:
     return PartHealth(
         "degraded",
         f"has failed {failing.failures} times in a row, for {failing.seconds:.0f} s, and is"
-        f" {behind} behind; it is tried again, and `stemma status` says"
-        " why",
+        f" {behind} behind; it is retried, and `stemma status` shows why",
     )
 
 
@@ -102,10 +106,12 @@ def _part(snapshot: Snapshot, part: str, sign: ServiceHeartbeat | None) -> PartH
     if sign is None:
         return PartHealth("degraded", "is not running")
     if sign.silent > SILENT_SECONDS:
-        return PartHealth("degraded", f"has given no sign of life for {sign.silent:.0f} s")
+        return PartHealth("degraded", f"has sent no heartbeat for {sign.silent:.0f} s")
     if sign.failed_ago is not None and sign.failed_ago < FAILED_LATELY_SECONDS:
-        failed = f"failed {sign.failed_ago:.0f} s ago, {sign.failures} times in all, and goes on"
-        return PartHealth("degraded", f"{failed}; `stemma status` says why")
+        failed = (
+            f"failed {sign.failed_ago:.0f} s ago, {sign.failures} times in total, and continues"
+        )
+        return PartHealth("degraded", f"{failed}; `stemma status` shows why")
     halves = ["policies", "control"] if part == "policies" else [part]
     healths = [_moving(snapshot, half) for half in halves]
     return next((health for health in healths if health != HEALTHY), HEALTHY)
@@ -118,13 +124,11 @@ def _of_workers(snapshot: Snapshot) -> PartHealth:
     if in_trouble := [worker for worker in workers if worker.trouble]:
         return PartHealth(
             "degraded",
-            f"{len(in_trouble)} of {len(workers)} try the same thing again and again, and their"
-            " trainings wait; `stemma status` says why",
+            f"{len(in_trouble)} of {len(workers)} workers keep failing at the same step, and"
+            " their trainings wait; `stemma status` shows why",
         )
     if not workers and in_work:
-        return PartHealth(
-            "degraded", f"none gives a sign of life, and {in_work} jobs have been taken"
-        )
+        return PartHealth("degraded", f"no worker sends heartbeats; jobs in progress: {in_work:,}")
     if not workers:
-        return PartHealth("ok", "none is there: trainings wait")
+        return PartHealth("ok", "no workers online: trainings wait")
     return PartHealth("ok", f"{len(workers)} there")

@@ -33,7 +33,7 @@ class MetricsController(Controller):
         media_type="text/plain",
     )
     async def get_service_metrics(self, request: HttpRequest, backend: Served) -> Response[bytes]:
-        """Metrics in the text format, without those of parts that do not answer within two
+        """Metrics in the text format, without those of services that do not answer within two
         seconds."""
         metrics: Metrics = request.app.state.metrics
         registry = CollectorRegistry()
@@ -57,7 +57,7 @@ class _SnapshotCollector(Collector):
 
 def _of_health(snapshot: Snapshot) -> Iterator[Metric]:
     up = GaugeMetricFamily(
-        "stemma_up", "1 if the part is well, as /health/ready says", labels=["part"]
+        "stemma_up", "1 if the service is healthy, as in /health/ready", labels=["part"]
     )
     for part, health in health_of(snapshot).parts.items():
         up.add_metric([part], float(health.status == "ok"))
@@ -69,10 +69,12 @@ def _of_positions(snapshot: Snapshot) -> Iterator[Metric]:
         return
     yield GaugeMetricFamily("stemma_log_position", "The log's end", value=snapshot.database.head)
     position = GaugeMetricFamily(
-        "stemma_position", "How far along the log a part is, or along REPORTS", labels=["part"]
+        "stemma_position", "The position of a service in the log, or in REPORTS", labels=["part"]
     )
     behind = GaugeMetricFamily(
-        "stemma_behind", "Events, for ingest reports, that a part still has to do", labels=["part"]
+        "stemma_behind",
+        "Events that a service still has to process; for ingest, reports",
+        labels=["part"],
     )
     for standing in snapshot.lags:
         position.add_metric([standing.part], standing.position)
@@ -100,10 +102,10 @@ def _of_parts(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.database is None:
         return
     running = GaugeMetricFamily(
-        "stemma_part_processes", "Processes in which a part gives signs of life", labels=["part"]
+        "stemma_part_processes", "Processes in which a service sends heartbeats", labels=["part"]
     )
     failures = CounterMetricFamily(
-        "stemma_part_failures", "How often a part had to begin again", labels=["part"]
+        "stemma_part_failures", "How often a service restarted", labels=["part"]
     )
     for part in SERVICES:
         signs = [
@@ -125,10 +127,10 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Metric]:
     jobs.add_metric(["in_work"], snapshot.pool.in_work)
     yield jobs
     workers = snapshot.pool.workers
-    yield GaugeMetricFamily("stemma_workers", "Workers there", value=len(workers))
+    yield GaugeMetricFamily("stemma_workers", "Workers online", value=len(workers))
     yield GaugeMetricFamily(
         "stemma_workers_in_trouble",
-        "Workers that try the same thing again and again",
+        "Workers that keep failing at the same step",
         value=sum(worker.trouble != "" for worker in workers),
     )
 
@@ -136,11 +138,11 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Metric]:
 def _of_webhooks(snapshot: Snapshot) -> Iterator[Metric]:
     behind = GaugeMetricFamily(
         "stemma_webhook_behind",
-        "Events after the webhook's position, wanted or not",
+        "Events after the webhook's position, filtered or not",
         labels=["webhook", "state"],
     )
     failures = GaugeMetricFamily(
-        "stemma_webhook_failures", "Deliveries that failed, in a row", labels=["webhook"]
+        "stemma_webhook_failures", "Consecutive failed deliveries", labels=["webhook"]
     )
     for standing in snapshot.webhooks or []:
         webhook_id = standing.endpoint.webhook_id

@@ -15,7 +15,7 @@ class ProblemTypesPage(Page, frozen=True, kw_only=True):
 
 
 class ProblemTypePages(Controller):
-    """What a client does about each kind of problem. It is open to all."""
+    """What a client can do about each kind of problem. Public."""
 
     include_in_schema = False
 

@@ -23,7 +23,7 @@ class ReferencePage(Page, frozen=True, kw_only=True):
 
 
 class ReferencePages(Controller):
-    """The reference. It is open to all: it contains nothing of the log."""
+    """The reference. Public: it contains no data of the log."""
 
     include_in_schema = False
 

@@ -40,7 +40,7 @@ class StaticFiles(Controller):
             name = name.partition("/")[2]
         found = asset(name)
         if found is None:
-            raise NotFound("there is no such file")
+            raise NotFound("file not found")
         headers = {
             "Cache-Control": KEPT if kept else ASKED_EACH_TIME,
             "ETag": found.etag,

@@ -27,7 +27,7 @@ class Status(msgspec.Struct, frozen=True):
     """The positions of the log and its read models. `lag` counts positions.
 
     `building` are read models that are now built beside the live ones, to replace or to compare.
-    `parts` are the heartbeats of the backend's parts, the latest of each process.
+    `parts` are the latest heartbeats of the backend's services, by process.
     """
 
     head: int
@@ -52,7 +52,7 @@ class SystemController(Controller):
 
     @get("/about", summary="The server's version", sync_to_thread=False, opt=ACCOUNT)
     def get_about(self) -> About:
-        """Every answer has the API's version in the header `Stemma-API-Version`, too."""
+        """Every answer also has the API's version in the header `Stemma-API-Version`."""
         return About(version("stemma"), API_VERSION)
 
     @get(
@@ -62,7 +62,8 @@ class SystemController(Controller):
         opt=needs(Right.READ, anywhere=True),
     )
     def get_status(self, backend: Served, count: FromQuery[bool] = False) -> Status:
-        """With `count` the answer has the number of events too, which takes time on a long log."""
+        """With `count` the answer also has the number of events, which takes time for a long
+        log."""
         with backend.engine.connect() as connection:
             positions = list(positions_of(connection, READ_MODELS))
             signs = latest_heartbeats(connection)

@@ -105,7 +105,7 @@ def notices() -> list[Notice]:
         place = PACKAGES / package
         if not place.exists():
             continue
-        told = msgspec.json.decode((place / "package.json").read_bytes())
+        manifest = msgspec.json.decode((place / "package.json").read_bytes())
         text = (place / LICENCE).read_text(encoding="utf-8")
-        found.append(Notice(package, told["version"], told["license"], text))
+        found.append(Notice(package, manifest["version"], manifest["license"], text))
     return found

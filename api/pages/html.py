@@ -14,11 +14,14 @@ from litestar.response import Redirect, Template
 from api.http.problems import Problem
 from api.pages.assets import address
 from domain.errors import Unauthenticated
+from domain.formatting import counted, duration, moment, number, percent, size
 from domain.library.view import CLASSIFICATION
 from domain.training.form_controls import plain
 
 HEADERS = {"Cache-Control": "no-store"}
 Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
+OF_A_MOMENT = ("as_of", "at_least", "before", "cursor")
+"""The query parameters that are about a moment or a page of a list."""
 NOT_PAGES = ("/api/", "/audit/log/", "/health/", "/metrics", "/schema", "/static/")
 
 
@@ -56,15 +59,24 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.globals["now"] = lambda: datetime.now(UTC)
     environment.globals["static"] = address
+    environment.globals["kept"] = kept
     environment.filters |= {
         "ago": ago,
-        "exact": exact,
+        "counted": counted,
+        "exact": moment,
         "iso": iso,
-        "lasting": lasting,
+        "lasting": duration,
+        "number": number,
         "percent": percent,
         "plain": plain,
         "size": size,
     }
+
+
+def kept(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The parameters of a page's address that it keeps at another moment."""
+    query = request.query_params.multi_items()
+    return {name: value for name, value in query if value and name not in OF_A_MOMENT}
 
 
 def as_pages(handlers: dict[Any, Handler]) -> dict[Any, Handler]:
@@ -117,34 +129,5 @@ def ago(at: datetime, now: datetime | None = None) -> str:
     return f"{duration} ago" if seconds > 0 else f"in {duration}"
 
 
-def exact(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def lasting(seconds: float) -> str:
-    """A duration in its two largest units."""
-    whole = max(round(seconds), 0)
-    for span, unit, smaller, smaller_unit in (
-        (86_400, "d", 3_600, "h"),
-        (3_600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= span:
-            return f"{whole // span} {unit} {whole % span // smaller} {smaller_unit}"
-    return f"{whole} s"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def size(count: int) -> str:
-    """A number of bytes in its largest decimal unit."""
-    for span, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= span:
-            return f"{count / span:.1f} {unit}"
-    return f"{count} B"

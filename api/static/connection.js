@@ -3,7 +3,7 @@
 import { signInAgain } from "./access/sign_in_again.js";
 
 export const OFFLINE = "Offline. This page may be outdated.";
-export const ENDED = "Your session has ended. Sign in to see what is new.";
+export const ENDED = "Your session has expired. Sign in to see updates.";
 const EVERY_MS = 3000;
 const LONGEST_MS = 2000;
 

@@ -8,7 +8,7 @@ export function openDialogs() {
       event.preventDefault();
       const dialog = document.getElementById(opener.dataset.opens);
       dialog.showModal();
-      dialog.dispatchEvent(new Event("opened"));
+      dialog.dispatchEvent(new CustomEvent("opened", { detail: opener.dataset }));
     }
     if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
     const rename = event.target.closest("[data-rename]");

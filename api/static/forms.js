@@ -83,7 +83,7 @@ export function valueOf(control) {
 function numbersIn(control) {
   const words = control.value.split(/[\s,;]+/).filter(Boolean);
   const wrong = words.find((word) => !Number.isFinite(Number(word)));
-  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: `${wrong} is no number` }]);
+  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: `${wrong} is not a number` }]);
   return words.map(Number);
 }
 

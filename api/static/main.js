@@ -3,8 +3,10 @@ import { openDialogs } from "./dialogs.js";
 import { sendForms } from "./forms.js";
 import { filterForms } from "./filters.js";
 import { historyForms } from "./history.js";
+import { navigation } from "./navigation.js";
 import { keepLive, refresh } from "./parts.js";
 import { watchConnection } from "./connection.js";
+import { search } from "./search.js";
 import { signingOut } from "./access/session.js";
 import { tick } from "./times.js";
 
@@ -21,4 +23,6 @@ historyForms();
 keepLive();
 watchConnection(() => document.querySelector("main[data-refresh]") && refresh());
 signingOut();
+navigation();
+search();
 tick();

@@ -29,7 +29,7 @@ export function showOnce() {
     const value = answer[shows];
     // A path is shown as the address that somebody else can open.
     const text = value?.startsWith("/") ? new URL(value, location).href : value;
-    shown(text ?? "Shown before, and never again: make another one.", { ...own, ...(showsTitle && { title: showsTitle, label: showsLabel }) });
+    shown(text ?? "It was already shown, and cannot be shown again: create another one.", { ...own, ...(showsTitle && { title: showsTitle, label: showsLabel }) });
     refresh(answer.position);
   });
 }

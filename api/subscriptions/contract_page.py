@@ -15,17 +15,9 @@ from adapters.subscriptions.contract.asyncapi import as_yaml, document
 from adapters.subscriptions.contract.payloads import Form, Schema, current, published
 from api.access.rights import OPEN
 from api.pages.html import Page, render
+from api.subscriptions.messages import LIST, LIST_OF, OBJECT_OF, THEN, TYPES
 from domain.errors import NotFound
 from domain.subscriptions.contract import schema_path
-
-_WORDS = {
-    "string": "text",
-    "integer": "whole number",
-    "number": "number",
-    "boolean": "true or false",
-    "null": "null",
-    "object": "object",
-}
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -56,7 +48,7 @@ class ContractPage(Page, frozen=True, kw_only=True):
 
 
 class ContractPages(Controller):
-    """The contract. It is open to all: it contains nothing of the log."""
+    """The contract. Public: it contains no data of the log."""
 
     include_in_schema = False
 
@@ -80,9 +72,7 @@ class ContractPages(Controller):
         version = re.fullmatch(r"([1-9]\d{0,8})\.json", file)
         form = name, int(version[1]) if version else 0
         if form not in published():
-            raise NotFound(
-                f"no event {name!r} has a schema {file!r}; /asyncapi lists all that there are"
-            )
+            raise NotFound(f"event {name!r} has no schema {file!r}; /asyncapi lists all schemas")
         return Response(published()[form], media_type="application/schema+json")
 
 
@@ -133,11 +123,11 @@ def kind(schema: Schema) -> str:
         return " or ".join(repr(value) for value in schema["enum"])
     if schema.get("type") == "array":
         if "prefixItems" in schema:
-            return f"list of {', then '.join(kind(item) for item in schema['prefixItems'])}"
-        return f"list of {kind(schema['items'])}" if schema.get("items") else "list"
+            return LIST_OF.format(THEN.join(kind(item) for item in schema["prefixItems"]))
+        return LIST_OF.format(kind(schema["items"])) if schema.get("items") else LIST
     if isinstance(schema.get("additionalProperties"), dict):
-        return f"object whose values are {kind(schema['additionalProperties'])}"
-    return _WORDS[schema["type"]]
+        return OBJECT_OF.format(kind(schema["additionalProperties"]))
+    return TYPES[schema["type"]]
 
 
 def _objects(schema: Schema, place: str) -> Iterator[tuple[Schema, str]]:

@@ -23,7 +23,7 @@ from domain.errors import Invalid, NotFound
 from domain.subscriptions.cloud_events import Attributes, binary_headers, cloud_event
 
 After = Annotated[
-    int, QueryParameter(ge=0, le=2**62, description="Only events behind this position")
+    int, QueryParameter(ge=0, le=2**62, description="Only events after this position")
 ]
 
 Position = Annotated[int, PathParameter(ge=1, le=2**62, description="The event's position")]
@@ -56,16 +56,16 @@ def chosen_in(
         QueryParameter(description="What the event is about, such as `version-…`"),
     ] = None,
     project: Annotated[
-        list[str] | None, QueryParameter(description="All of a project, by its id")
+        list[str] | None, QueryParameter(description="Events of a project, by its id")
     ] = None,
     view: Annotated[
-        list[str] | None, QueryParameter(description="All of a view, by its id")
+        list[str] | None, QueryParameter(description="Events of a view, by its id")
     ] = None,
     model: Annotated[
-        list[str] | None, QueryParameter(description="All of a model, by its id")
+        list[str] | None, QueryParameter(description="Events of a model, by its id")
     ] = None,
     version: Annotated[
-        list[str] | None, QueryParameter(description="All of a version, by its id")
+        list[str] | None, QueryParameter(description="Events of a version, by its id")
     ] = None,
 ) -> Chosen:
     return Chosen(
@@ -101,10 +101,10 @@ class EventController(Controller):
         request: HttpRequest,
         chosen: NamedDependency[Chosen],
         after: After = 0,
-        limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Items a page")] = 100,
+        limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Items per page")] = 100,
         wait: Annotated[
             float,
-            QueryParameter(ge=0, le=30, description="Seconds to wait where there is nothing yet"),
+            QueryParameter(ge=0, le=30, description="Seconds to wait if there is no event yet"),
         ] = 0,
     ) -> Response[bytes]:
         """CloudEvents in the order of the log, without gaps.
@@ -134,19 +134,22 @@ class EventController(Controller):
         last_event_id: Annotated[
             str | None,
             HeaderParameter(
-                name="Last-Event-ID", description="The last id seen; goes before `after`"
+                name="Last-Event-ID",
+                description="The last received id; takes precedence over `after`",
             ),
         ] = None,
     ) -> Stream:
         """Server-sent events in the order of the log, without gaps.
 
         `id` is the position, `event` the name, `data` a CloudEvent. An `id` alone is the position
-        up to which the log was read. After every 15 seconds of silence a line is sent.
+        up to which the log was read. A line is sent after every 15 seconds without an event.
         """
         field = "after"
         if last_event_id is not None:
             if not last_event_id.isdecimal() or len(last_event_id) > 18:
-                raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
+                raise Invalid(
+                    "Last-Event-ID must be the id of a received event", field="Last-Event-ID"
+                )
             field, after = "Last-Event-ID", int(last_event_id)
         hold_open(request)
         await backend.feed.begin(after, field)
@@ -164,7 +167,7 @@ class EventController(Controller):
         sync_to_thread=True,
         responses={
             200: ResponseSpec(
-                dict[str, Any], generate_examples=False, description="What `ce-dataschema` says"
+                dict[str, Any], generate_examples=False, description="The value of `ce-dataschema`"
             )
         },
     )
@@ -180,7 +183,9 @@ class EventController(Controller):
         if not events or not request.user.grants.may(
             Right.READ, backend.scopes.project_of(events[0].stream)
         ):
-            raise NotFound(f"there is no event at {position} that you may read", field="position")
+            raise NotFound(
+                f"no event that you may read is at position {position}", field="position"
+            )
         event = cloud_event(events[0])
         headers = binary_headers(event)
         media_type = headers.pop("ce-datacontenttype")

@@ -54,7 +54,7 @@ class WebhookRow(msgspec.Struct, frozen=True):
     same, except `failing` while it is active and its last attempts failed. It has processed the log
     up to `position`; `behind` is the number of the log's events after that, filtered or not. While
     attempts fail, `last_error` is of the last one, and the next is not before `next_try_at`. The
-    webhook is parked if its `owner`, who registered or resumed it last, may no longer see its
+    webhook is parked if its `owner`, who registered or last resumed it, may no longer see its
     events. `vouched_by` is the former name of `owner`.
     """
 
@@ -110,7 +110,7 @@ def refuse_others(grants: Grants, project_id: str | None) -> None:
     if grants.may(Right.ADMINISTER, project_id):
         return
     if project_id is not None and not grants.may(Right.READ, project_id):
-        raise NotFound("there is no such project")
+        raise NotFound("project not found")
     where = "the project" if project_id is not None else "all projects"
     raise Forbidden(f"this needs the right {Right.ADMINISTER} in {where}")
 
@@ -123,7 +123,7 @@ def endpoint_for(
     if not removed_too:
         require(endpoint.webhook)
     if not grants.may(Right.ADMINISTER, endpoint.webhook.registered.project_id):
-        raise NotFound("there is no such webhook")
+        raise NotFound("webhook not found")
     return endpoint
 
 

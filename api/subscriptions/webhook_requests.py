@@ -56,7 +56,7 @@ class WebhookRequest:
         """The webhook at the revision that the request expects, if it expects one."""
         endpoint = self._endpoint()
         if envelope(self._request, None).expected_revision not in {None, endpoint.revision}:
-            raise Stale(f"the webhook is at revision {endpoint.revision}: look at it again")
+            raise Stale(f"the webhook is at revision {endpoint.revision}: load it again")
         return endpoint
 
     def _endpoint(self, *, removed_too: bool = False) -> Endpoint:

@@ -78,7 +78,7 @@ class WebhookController(Controller):
 
     @get(summary="List webhooks", sync_to_thread=True)
     def list_webhooks(self, backend: Served, request: HttpRequest) -> Webhooks:
-        """The webhooks that are not removed, in order of registration."""
+        """Webhooks that are not removed, in order of registration."""
         return Webhooks(*rows(backend, administered(backend, grants_of(request))))
 
     @get(ONE, summary="A webhook", sync_to_thread=True)
@@ -140,5 +140,5 @@ async def _callable(backend: Backend, text: str) -> httpx.URL:
     except Refused as refused:
         raise Invalid(str(refused), field="url") from refused
     except TimeoutError:
-        raise Invalid("no name server says where the host of the URL is", field="url") from None
+        raise Invalid("the host of the URL cannot be resolved", field="url") from None
     return url

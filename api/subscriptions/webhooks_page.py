@@ -3,6 +3,7 @@
 from litestar import Controller, get
 from litestar.response import Template
 
+from api.access.messages import ALL_PROJECTS
 from api.access.rights import needs
 from api.http.parameters import HttpRequest, Served
 from api.pages.html import Page, render
@@ -34,7 +35,7 @@ class WebhookPages(Controller):
             offered = list_projects(connection, limit=PROJECTS_OFFERED, among=among)
             project_ids = {hook.project_id for hook in hooks if hook.project_id is not None}
             named = [find_project(connection, project_id) for project_id in project_ids]
-        everything = [("", "all projects")] if among is None else []
+        everything = [("", ALL_PROJECTS)] if among is None else []
         page = WebhooksPage(
             position=position,
             api="/api/v1/webhooks",

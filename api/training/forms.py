@@ -25,10 +25,10 @@ class FormController(Controller):
     def get_form(self, backend: Served, kind: FromPath[str]) -> Form:
         """The options of a training, in sections.
 
-        A control applies where `shown_when` matches the values of earlier controls, `*` any value
-        but none; its default is the first of `defaults` whose `when` matches. Defaults depend on
-        which pretrained weights are available.
+        A control applies if `shown_when` matches the values of earlier controls (`*` matches any
+        value except none); its default is the first of `defaults` whose `when` matches. Defaults
+        depend on which pretrained weights are available.
         """
         if kind not in KINDS:
-            raise NotFound(f"there is no kind of view {kind!r}; there are {', '.join(KINDS)}")
+            raise NotFound(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
         return training_form(kind, backend.weights.at_hand())

@@ -12,6 +12,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from adapters.blobs.blobs import BlobStore
+from adapters.training.source_code import MOST_ARCHIVE_BYTES, read_archive
 from api.access.rights import OPEN
 from api.dataset.uploads import receive
 from api.http.parameters import HttpRequest, Served
@@ -34,7 +35,7 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class JobController(Controller):
-    """Jobs of trainers: what their workers read and store, by the token that a job brings."""
+    """Jobs of trainers: what their workers read and store, with the token of the job."""
 
     path = "/jobs/{version_id:str}"
     opt = OPEN
@@ -42,7 +43,8 @@ class JobController(Controller):
 
     @get("/manifest", media_type="application/x-ndjson", sync_to_thread=True)
     def get_manifest(self, backend: Served, version_id: FromPath[str], token: Token = "") -> Stream:
-        """The frozen dataset: a line of JSON for each image, with its sha256 and its truth."""
+        """The frozen dataset: a line of JSON for each image, with its sha256 and its
+        annotations."""
         job = backend.jobs.job(version_id, token)
         return Stream(backend.blobs.read_compressed(job.manifest))
 
@@ -53,6 +55,19 @@ class JobController(Controller):
         """An image of the dataset, by its key in the manifest; of a crop, the whole image."""
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.image(job, image), media_type=BYTES)
+
+    @put("/source", status_code=200, request_max_body_size=None)
+    async def put_source(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
+    ) -> StoredFile:
+        """Store an archive of the trainer's code, before the report of the start names it."""
+        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
+            path = Path(folder, "file")
+            digest = await receive(request, path, MOST_ARCHIVE_BYTES)
+            await asyncio.to_thread(read_archive, path.read_bytes())
+            await asyncio.to_thread(store_file, backend.blobs, path)
+            return StoredFile(digest, path.stat().st_size)
 
     @put("/checkpoint", status_code=200, request_max_body_size=None)
     async def put_checkpoint(
@@ -72,7 +87,8 @@ class JobController(Controller):
     def claim_state(
         self, backend: Served, version_id: FromPath[str], delivery: Delivery, token: Token = ""
     ) -> Response[bytes]:
-        """The state to resume from, empty for none; from now on earlier deliveries save none."""
+        """The state to resume from, empty if there is none; from now on earlier deliveries cannot
+        save a state."""
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.claim(job, delivery), media_type=BYTES)
 
@@ -94,7 +110,7 @@ class JobController(Controller):
 
     @delete("/state", sync_to_thread=True)
     def delete_state(self, backend: Served, version_id: FromPath[str], token: Token = "") -> None:
-        """Forget what is left to resume: the training is over."""
+        """Delete the state to resume from: the training has ended."""
         backend.jobs.forget(backend.jobs.job(version_id, token, ended=True))
 
 
@@ -105,10 +121,11 @@ async def _store(
     with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
         path = Path(folder, "file")
         digest = await receive(request, path, most)
-        await asyncio.to_thread(_put, backend.blobs, path)
+        await asyncio.to_thread(store_file, backend.blobs, path)
         return StoredFile(digest, path.stat().st_size)
 
 
-def _put(blobs: BlobStore, path: Path) -> None:
+def store_file(blobs: BlobStore, path: Path) -> None:
+    """Store a file under its sha256, for good."""
     blobs.put_file(path)
     blobs.flush()

@@ -7,6 +7,7 @@ beat of the feed of all events the caller's rights are checked again.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import starmap
 
 from litestar import Controller, get
 from litestar.params import FromPath
@@ -26,13 +27,26 @@ from domain.aggregates import VERSION
 from domain.errors import Invalid, NotFound
 from domain.training.version import ENDED, QUEUED
 from domain.training.waiting import Waiting
-from projections.flip_book.flip_book import FLIP_BOOK, RecordedEpoch, epochs_of
-from projections.training.metric_history import METRIC_HISTORY, Series, series_of
+from projections.flip_book.flip_book import (
+    FLIP_BOOK,
+    RecordedEpoch,
+    epochs_of,
+    newer_epochs_query,
+)
+from projections.training.metric_history import (
+    METRIC_HISTORY,
+    Series,
+    newer_query,
+    series_in,
+    series_of,
+)
 from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import (
     VERSION_PROGRESS,
     ProgressRow,
     find_progress,
+    progress_in,
+    progress_query,
     trainings_before,
 )
 
@@ -63,16 +77,16 @@ class LiveController(Controller):
         version_id: FromPath[str],
         points: Points = None,
     ) -> ServerSentEvent:
-        """Events `progress` (all of it), `metrics` (what is new), `flip_book` (epochs recorded
-        anew), `waiting` (what a queued version waits for) and `end`.
+        """Events `progress` (the whole state), `metrics` (new values), `flip_book` (newly recorded
+        epochs), `waiting` (what a queued version waits for) and `end`.
 
-        Begins with what there is; a client that comes back names the last id it has seen in
-        `Last-Event-ID`. With `points`, the metrics that there are at the beginning are as `GET
-        …/metrics` gives them. Ends, too, once the caller may no longer read the version.
+        It starts with the current state; a client that reconnects sends the last received id in
+        `Last-Event-ID`. With `points`, the first metrics are thinned as by `GET …/metrics`. It also
+        ends once the caller may no longer read the version.
         """
         seen = request.headers.get("Last-Event-ID", "0")
         if not seen.isdecimal() or len(seen) > 18:
-            raise Invalid("Last-Event-ID is the id of an event seen", field="Last-Event-ID")
+            raise Invalid("Last-Event-ID must be the id of a received event", field="Last-Event-ID")
         hold_open(request)
         await backend.feed.begin(int(seen), "Last-Event-ID")
         await asyncio.to_thread(_wait_until_shown, backend, version_id)
@@ -106,7 +120,8 @@ async def _events(
                 if not await may_read():
                     return
                 yield ServerSentEventMessage(comment="still here", data=None)
-            looked = await asyncio.to_thread(_look, backend, version_id, seen, points)
+            look = _look if shown is None or shown.status == QUEUED else _look_on
+            looked = await asyncio.to_thread(look, backend, version_id, seen, points)
             progress, series, epochs, before, position = looked
             assert progress is not None
             await backend.feed.passed(position)
@@ -137,7 +152,7 @@ def _wait_until_shown(backend: Backend, version_id: str) -> None:
             return
     with backend.reading(backend.store.head(), VERSION_PROGRESS) as (connection, _):
         if find_progress(connection, version_id) is None:
-            raise NotFound("there is no such version")
+            raise NotFound("version not found")
 
 
 def _look(backend: Backend, version_id: str, seen: int, points: int | None) -> Look:
@@ -152,6 +167,23 @@ def _look(backend: Backend, version_id: str, seen: int, points: int | None) -> L
         progress = find_progress(connection, version_id)
         queued = progress is not None and progress.status == QUEUED
         before = trainings_before(connection, version_id) if queued else None
-    if progress is not None:
-        (progress,) = with_file_names(backend, [progress])
-    return progress, series, epochs, before, position
+    return _named(backend, progress), series, epochs, before, position
+
+
+def _look_on(backend: Backend, version_id: str, seen: int, points: int | None) -> Look:
+    """The same for a version that has left the queue, in one round trip."""
+    queries = (
+        progress_query([version_id]),
+        newer_query(version_id, seen),
+        newer_epochs_query(version_id, seen),
+    )
+    (of_progress, of_series, of_epochs), position = backend.look_up_each(None, queries, *SHOWN)
+    progress = progress_in(of_progress).get(version_id)
+    if progress is not None and progress.status == QUEUED:  # once more: it is retried
+        return _look(backend, version_id, seen, points)
+    epochs = [epoch for epoch in starmap(RecordedEpoch, of_epochs) if epoch.position <= position]
+    return _named(backend, progress), series_in(of_series, position), epochs, None, position
+
+
+def _named(backend: Backend, progress: ProgressRow | None) -> ProgressRow | None:
+    return None if progress is None else with_file_names(backend, [progress])[0]

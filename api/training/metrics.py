@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.params import FromPath, QueryParameter
 
 from api.access.guard import demand
 from api.access.rights import needs
+from api.http.arrow import arrow_answer, wants_arrow
 from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
+from api.training.metrics_table import metrics_table
 from api.training.schemas import ManyMetricsView, MetricsView, Points, SeriesOfVersion
 from domain.access.roles import Right
 from domain.aggregates import VERSION
@@ -34,15 +36,16 @@ class TrainingMetricsController(Controller):
         self,
         backend: Served,
         version_id: FromPath[str],
-        after: Annotated[int, QueryParameter(ge=0, description="Only what is newer")] = 0,
+        after: Annotated[int, QueryParameter(ge=0, description="Only newer values")] = 0,
         points: Points = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> MetricsView:
-        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch.
+        """Learning rate and batch loss per iteration, validation loss and accuracy per epoch. A
+        trainer's own metrics begin with `reported.`.
 
-        With `points`, the least and the greatest value of each range of iterations are left, and
-        the first that is no number.
+        With `points`, the smallest and the largest value of each range of iterations are kept, and
+        the first that is not a number.
         """
         with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS, METRIC_HISTORY) as (
             connection,
@@ -50,7 +53,7 @@ class TrainingMetricsController(Controller):
             at,
         ):
             if find_progress(connection, version_id, as_of=at) is None:
-                raise NotFound("there is no such version")
+                raise NotFound("version not found")
             if points is None:
                 series = series_of(connection, version_id, after=after, upto=at)
             else:
@@ -77,19 +80,24 @@ class TrainingMetricsController(Controller):
         ],
         metric: Annotated[
             list[str] | None,
-            QueryParameter(name="metric", description="Only these; by default all"),
+            QueryParameter(name="metric", description="Only these metrics; by default all"),
         ] = None,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> ManyMetricsView:
-        """All values, none left out, in the order that the versions are named in."""
+    ) -> Response[ManyMetricsView]:
+        """All values, in the order of the versions in the request.
+
+        With `Accept: application/vnd.apache.arrow.stream` they are a table with the columns
+        `version_id`, `metric`, `iteration` and `value`.
+        """
         streams = [VERSION.stream(one) for one in version_id]
         demand(backend, request.user, Right.READ, *streams, field="version_id")
         with backend.reading_as_of(as_of, at_least, METRIC_HISTORY) as (connection, position, at):
             series = series_of_many(connection, version_id, metrics=metric, upto=at)
+        found = [(one, each) for one in dict.fromkeys(version_id) for each in series[one]]
+        if wants_arrow(request):
+            return arrow_answer(metrics_table(found), position)
         items = [
-            SeriesOfVersion(one, each.metric, each.iterations, each.values)
-            for one in dict.fromkeys(version_id)
-            for each in series[one]
+            SeriesOfVersion(one, each.metric, each.iterations, each.values) for one, each in found
         ]
-        return ManyMetricsView(items, position)
+        return Response(ManyMetricsView(items, position))

@@ -20,7 +20,7 @@ Points = Annotated[
     QueryParameter(
         ge=FEWEST_POINTS,
         le=MOST_POINTS,
-        description="At most so many values of each metric, as many as a chart has room for",
+        description="The maximum number of values of each metric, for charts",
     ),
 ]
 
@@ -36,6 +36,13 @@ class NewVersion(Strict, frozen=True, kw_only=True):
             examples=[{"architecture": "resnet18", "epochs": 3}],
         ),
     ] = msgspec.field(default_factory=dict)
+    preset: Annotated[
+        str | None,
+        Meta(
+            description="The key of a preset of the form, for the options that are omitted",
+            examples=["quick"],
+        ),
+    ] = None
     trainer: Annotated[
         str | None,
         Meta(description="The name of a trainer of your own, GET /trainers", examples=[None]),
@@ -47,7 +54,7 @@ class NewVersion(Strict, frozen=True, kw_only=True):
 
     @property
     def with_trainer(self) -> TrainerChoice | None:
-        """Raises `Invalid` for options beside a trainer, or settings without one."""
+        """Raises `Invalid` for options or a preset beside a trainer, or settings without one."""
         if self.trainer is None:
             if self.settings:
                 raise Invalid("settings are for a trainer; name it", field="settings")
@@ -57,6 +64,8 @@ class NewVersion(Strict, frozen=True, kw_only=True):
                 "options are those of the built-in training; give the trainer's settings",
                 field="options",
             )
+        if self.preset is not None:
+            raise Invalid("presets are of the built-in training; leave it out", field="preset")
         return TrainerChoice(self.trainer, self.settings)
 
 
@@ -73,9 +82,9 @@ class CorrectedSince(msgspec.Struct, frozen=True):
 class VersionView(msgspec.Struct, frozen=True):
     """A version; `waiting` is null unless it is queued, and in the past.
 
-    `warnings` say what will keep it from learning well, as far as that is known yet, and what its
-    worker reported otherwise than the server measured. `corrected` is null for the first version of
-    a view.
+    `warnings` list what may keep it from learning well, as far as known, and where the server
+    measured other metrics than its worker reported. `corrected` is null for the first version of a
+    view.
     """
 
     version: VersionRow

@@ -67,8 +67,8 @@ class TrainerController(Controller):
     def register_trainer(
         self, backend: Served, request: HttpRequest, data: JSONBody[NewTrainer]
     ) -> Response[CommandResult]:
-        """Whoever may train may use it from now on. Its workers take jobs from a queue of its own,
-        which `GET /trainers` names."""
+        """Everyone with the right to train can use it. Its workers take jobs from its own queue,
+        which `GET /trainers` lists."""
         command = RegisterTrainer(data.name, data.kinds, data.settings, data.format)
         return carry_out(
             backend,
@@ -103,7 +103,7 @@ class TrainerController(Controller):
         with backend.reading(at_least, TRAINERS) as (connection, position):
             trainer = find_trainer(connection, trainer_id)
         if trainer is None:
-            raise NotFound("there is no such trainer")
+            raise NotFound("trainer not found")
         return TrainerView(trainer, position)
 
     @put(
@@ -126,6 +126,6 @@ class TrainerController(Controller):
         opt=needs(Right.ADMINISTER),
     )
     def retire_trainer(self, trainer: Named) -> Response[CommandResult]:
-        """It trains no new versions. A version that waits for it is trained if a worker of the
-        trainer runs; cancel it otherwise."""
+        """It trains no new versions. A queued version is still trained if a worker of the trainer
+        runs; otherwise cancel it."""
         return trainer.change(RetireTrainer())

@@ -10,7 +10,8 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from api.access.long_polls import once_ended
 from api.access.rights import needs
 from api.backend import Backend
-from api.dataset.file_names import with_file_names
+from api.dataset.file_names import encoded_with_file_names, names_images, with_file_names
+from api.encoded_versions import listing
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait
 from api.http.schemas import NewName
@@ -43,10 +44,16 @@ from projections.training.library_queries import (
     VersionFilter,
     VersionRow,
     find_version,
-    list_versions,
 )
+from projections.training.library_revisions import list_revisions
 from projections.training.models_library import MODELS_LIBRARY
-from projections.training.version_progress import VERSION_PROGRESS, find_progress, trainings_before
+from projections.training.version_progress import (
+    VERSION_PROGRESS,
+    find_progress,
+    progress_in,
+    progress_query,
+    trainings_before,
+)
 
 
 class VersionController(Controller):
@@ -68,13 +75,19 @@ class VersionController(Controller):
         model_id: FromPath[str],
         data: JSONBody[NewVersion],
     ) -> Response[CommandResult]:
-        """Start a training on the images as they are now."""
+        """Start a training on the current images."""
         return _train(
             backend,
             request,
             data,
             lambda session: commands.create_version(
-                session, model_id, data.name, data.options, backend.weights, data.with_trainer
+                session,
+                model_id,
+                data.name,
+                data.options,
+                backend.weights,
+                data.with_trainer,
+                data.preset,
             ),
             status_code=201,
         )
@@ -98,7 +111,13 @@ class VersionController(Controller):
             request,
             data,
             lambda session: commands.train_view(
-                session, view_id, data.name, data.options, backend.weights, data.with_trainer
+                session,
+                view_id,
+                data.name,
+                data.options,
+                backend.weights,
+                data.with_trainer,
+                data.preset,
             ),
             status_code=201,
         )
@@ -129,7 +148,7 @@ class VersionController(Controller):
         limit: Limit = 50,
         at_least: AtLeast = None,
         as_of: AsOf = None,
-    ) -> Versions:
+    ) -> Response[Versions]:
         """Visible versions that match all filters.
 
         `sort` is newest, oldest, best, name, status, architecture, images (most first) or loss
@@ -148,11 +167,13 @@ class VersionController(Controller):
             trials=trials,
         )
         with backend.reading_as_of(as_of, at_least, MODELS_LIBRARY) as (connection, position, at):
-            items = list_versions(
+            items = list_revisions(
                 connection, version_filter, sort=sort, after=cursor, limit=limit, as_of=at
             )
+            versions = backend.versions.encode(connection, items, at, names_images)
         following = items[-1].version_id if len(items) == limit else None
-        return Versions(with_file_names(backend, items), following, position)
+        parts = encoded_with_file_names(backend, versions)
+        return listing(parts, following, position)
 
     @get(
         "/versions/{version_id:str}",
@@ -168,14 +189,14 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> Response[VersionView]:
-        """While it is queued, `waiting` says what for: trainings before it, workers online."""
+        """While it is queued, `waiting` has the trainings before it and the workers online."""
         read_models = MODELS_LIBRARY, VERSION_PROGRESS, SUSPECTS, EVALUATIONS
 
         def read() -> tuple[VersionRow, int, int | None, list[str], CorrectedSince | None]:
             with backend.reading_as_of(as_of, at_least, *read_models) as (connection, position, at):
                 version = find_version(connection, version_id, as_of=at)
                 if version is None:
-                    raise NotFound("there is no such version")
+                    raise NotFound("version not found")
                 before = trainings_before(connection, version_id) if at is None else None
                 progress = find_progress(connection, version_id, as_of=at)
                 corrected = corrected_since(connection, version, as_of=at)
@@ -211,10 +232,16 @@ class VersionController(Controller):
         at_least: AtLeast = None,
         as_of: AsOf = None,
     ) -> ProgressView:
-        with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS) as (connection, position, at):
-            progress = find_progress(connection, version_id, as_of=at)
+        if as_of is None:
+            query = progress_query([version_id])
+            rows, position = backend.look_up(at_least, query, VERSION_PROGRESS)
+            progress = progress_in(rows).get(version_id)
+        else:
+            with backend.reading_as_of(as_of, at_least, VERSION_PROGRESS) as read:
+                connection, position, at = read
+                progress = find_progress(connection, version_id, as_of=at)
         if progress is None:
-            raise NotFound("there is no such version")
+            raise NotFound("version not found")
         (named,) = with_file_names(backend, [progress])
         return ProgressView(named, position)
 

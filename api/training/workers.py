@@ -20,17 +20,18 @@ from projections.training.version_progress import VERSION_PROGRESS, ProgressRow,
 
 
 class UnfinishedVersion(msgspec.Struct, frozen=True):
-    """A version that is queued or in work, and how far it is."""
+    """A queued or running version, and its progress."""
 
     version: VersionRow
     progress: ProgressRow
 
 
 class WorkersView(msgspec.Struct, frozen=True):
-    """The workers there are, each with the version it trains since when, and what is unfinished.
+    """The workers online, each with the version it trains and since when, and the unfinished
+    versions.
 
-    `waiting` and `in_work` count jobs. A version whose images are not frozen yet has none, and a
-    cancelled one may have one until a worker drops it. `next` is for more `versions`.
+    `waiting` and `in_work` count jobs. A version whose images are not frozen yet has no job; a
+    cancelled one may have a job until a worker drops it. `next` is for more `versions`.
     """
 
     workers: list[WorkerPresence]
@@ -60,7 +61,7 @@ class WorkerController(Controller):
     ) -> WorkersView:
         """Versions are in the order of their creation. 503 while NATS does not answer.
 
-        A worker's version is null, too, where it is of a project in which you have no role.
+        A worker's version is also null if you have no role in its project.
         """
         pool: WorkerPool = await backend.queue_monitor.worker_pool()
         caller: Caller = request.user

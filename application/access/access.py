@@ -59,17 +59,36 @@ class Access:
         key_id, digest = parsed
         stream = KEY.stream(key_id)
         revision, key = self._states.get(stream, (0, None))
-        if not isinstance(key, Key):
+        if not isinstance(key, Key) or not key.opens(digest, datetime.now(UTC)):
             return None
+        return self._remembered_holder(key_id, key, revision, key.until(digest))
+
+    def remembered_session(
+        self, account_id: str, key_id: str | None, key_revision: int
+    ) -> tuple[Caller, dict[str, int]] | None:
+        """The same for who signed in with a key that had this revision, or without a key."""
+        if key_id is None:
+            revision, account = self._states.get(ACCOUNT.stream(account_id), (0, None))
+            if not isinstance(account, Account) or account.closed:
+                return None
+            caller = Caller(actor=account.name, account_id=account_id, grants=account.grants)
+            return caller, {ACCOUNT.stream(account_id): revision}
+        revision, key = self._states.get(KEY.stream(key_id), (0, None))
+        if not isinstance(key, Key) or revision != key_revision:
+            return None
+        return self._remembered_holder(key_id, key, revision, key.expires_at)
+
+    def _remembered_holder(
+        self, key_id: str, key: Key, revision: int, until: datetime | None
+    ) -> tuple[Caller, dict[str, int]] | None:
         of_account = ACCOUNT.stream(key.account_id)
         account_revision, account = self._states.get(of_account, (0, None))
-        now = datetime.now(UTC)
-        if not isinstance(account, Account) or account.closed or key.revoked or key.expired(now):
+        if not isinstance(account, Account) or account.closed:
             return None
-        if not key.opens(digest, now):
+        if key.invitation or key.revoked or key.expired(datetime.now(UTC)):
             return None
-        caller = _caller(key_id, key, account, key.until(digest))
-        return caller, {stream: revision, of_account: account_revision}
+        at = {KEY.stream(key_id): revision, of_account: account_revision}
+        return _caller(key_id, key, account, until), at
 
     def sign_in(self, text: str) -> tuple[Caller, int]:
         """The caller with this key, and the key's revision, to which a session is bound.
@@ -80,7 +99,7 @@ class Access:
         key_id, key, at, digest = self._verified(text)
         if not key.is_latest(digest):
             raise Unauthenticated(
-                "the key was rotated: sign in with the one that took its place",
+                "the key was rotated: sign in with the new one",
                 reason="sign-in with a replaced key",
             )
         return self._holder(key_id, key, at, key.expires_at), at[KEY.stream(key_id)]
@@ -90,7 +109,7 @@ class Access:
         parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated(
-                f"this key is malformed or cut off: one is {PREFIX}, {ID_DIGITS} hexadecimal"
+                f"this key is malformed or incomplete: a key is {PREFIX}, {ID_DIGITS} hexadecimal"
                 f" digits, _ and {SECRET_DIGITS} more",
                 reason="unknown key",
             )
@@ -98,7 +117,7 @@ class Access:
         key, at = self._key(key_id)
         if key is None or not key.opens(digest, datetime.now(UTC)):
             raise Unauthenticated(
-                "the key is unknown, or was rotated: it opens nothing", reason="unknown key"
+                "the key is unknown or was rotated: it is not valid", reason="unknown key"
             )
         return key_id, key, at, digest
 
@@ -130,12 +149,10 @@ class Access:
                 "this is an invitation: open its link and accept it", reason="unaccepted invitation"
             )
         if key.revoked:
-            raise Unauthenticated(
-                "the key is revoked: it opens nothing any more", reason="revoked key"
-            )
+            raise Unauthenticated("the key is revoked and no longer valid", reason="revoked key")
         if key.expired(datetime.now(UTC)):
             raise Unauthenticated(
-                "the key is expired: it opens nothing any more", reason="expired key"
+                "the key has expired and is no longer valid", reason="expired key"
             )
         has_revision = ACCOUNT.stream(key.account_id) in at
         account = self._account(key.account_id, at if has_revision else None)
@@ -152,7 +169,7 @@ class Access:
         account = self._state(ACCOUNT, account_id, at)
         if account is None or account.closed:
             raise Unauthenticated(
-                "the account is closed: it opens nothing any more", reason="closed account"
+                "the account is closed, and its keys are no longer valid", reason="closed account"
             )
         return account
 
@@ -180,7 +197,7 @@ class Access:
                 del self._states[next(iter(self._states))]
         if cached is not None and cached[0] > folded[0]:
             log.error(
-                "%s went back from revision %d to %d, which no command does: run `stemma audit"
+                "%s went back from revision %d to %d, and no command does that: run `stemma audit"
                 " verify`",
                 stream,
                 cached[0],

@@ -112,7 +112,7 @@ def accept_invitation(session: Session, text: str, command: AcceptInvitation) ->
     key = session.get(KEY, parsed[0]) if parsed else None
     if parsed is None or key is None or not key.opens(parsed[1], command.now):
         raise Unauthenticated(
-            "the invitation is unknown or was accepted already: ask for another one, or sign in"
+            "the invitation is unknown or was already accepted: ask for another one, or sign in"
             " with your key",
             reason="unknown invitation",
         )
@@ -132,7 +132,9 @@ def revoke_key(session: Session, key_id: str, by: Caller) -> Decided[Key]:
     narrow key could shut its holder out. That it expires earlier is no matter."""
     key = _key_of(session, key_id, by)
     if not key.scope.within(by.scope):
-        raise Forbidden("your own key is limited, and this one opens more: use a wider one")
+        raise Forbidden(
+            "your own key is limited to fewer rights than the new one: use a key with more rights"
+        )
     return session.decide(KEY, key_id, RevokeKey())
 
 
@@ -140,7 +142,7 @@ def _key_of(session: Session, key_id: str, by: Caller) -> Key:
     """The caller's own key, or any if they administer everything; others' are as if not there."""
     key = keys.require(session.get(KEY, key_id))
     if key.account_id != by.account_id and not by.grants.may(Right.ADMINISTER):
-        raise NotFound("there is no such key")
+        raise NotFound("key not found")
     session.check_revision(KEY, key_id)
     return key
 

@@ -39,7 +39,7 @@ def give_key(store: Store, text: str, label: str) -> None:
     """
     parsed = parse_key(text)
     if parsed is None:
-        raise ValueError("the text is no key")
+        raise ValueError("the text is not a key")
     key_id, digest = parsed
     command_id = str(uuid.uuid4())
     request = Request(actor=OPERATOR, command_id=command_id, correlation_id=command_id)
@@ -50,7 +50,7 @@ def give_key(store: Store, text: str, label: str) -> None:
             session.decide(ACCOUNT, ACCOUNT_ID, OpenAccount(ADMINISTRATOR))
         elif account.closed:
             raise Conflict(
-                f"the account {ADMINISTRATOR!r} is closed: use a key of another administrator's"
+                f"the account {ADMINISTRATOR!r} is closed: use a key of another administrator"
             )
         session.decide(ACCOUNT, ACCOUNT_ID, GrantRole(Role.ADMINISTRATOR))
         if session.get(KEY, key_id) is not None:

@@ -54,7 +54,9 @@ def account_of(store: Store, identity: Identity, policy: SignInPolicy) -> str:
     try:
         return handle(store, request, lambda session: sign_in(session, identity, policy)).id
     except Conflict as error:
-        raise SignInRefused(f"{error.detail}: begin again", reason="sign-in: no account") from error
+        raise SignInRefused(
+            f"{error.detail}: sign in again", reason="sign-in: no account"
+        ) from error
 
 
 def _linked(store: Store, identity: Identity, upto: int = END) -> tuple[str, Account] | None:
@@ -89,7 +91,7 @@ def sign_in(session: Session, identity: Identity, policy: SignInPolicy) -> Decid
 def _project_exists(session: Session, project_id: str | None) -> bool:
     if project_id is None or session.get(PROJECT, project_id) is not None:
         return True
-    log.warning("a group has a role in a project that is not there: %s", project_id)
+    log.warning("a group has a role in a project that does not exist: %s", project_id)
     return False
 
 

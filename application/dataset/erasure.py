@@ -52,7 +52,7 @@ def erase_image(
     if not all(held.may(Right.ADMINISTER, other) for other in others):
         raise Forbidden(
             "the same bytes are an image of projects that you do not administer: ask an"
-            " administrator of everything",
+            " administrator of all projects",
             field="everywhere",
         )
     _erase_all(session, sharing, command)
@@ -173,5 +173,5 @@ def refuse_if_erased(store: Store, created: VersionCreated) -> None:
         more = f" and {len(erased) - 1} more" if len(erased) > 1 else ""
         raise Conflict(
             f"image {erased[0].image_id}{more} of the version's dataset was erased (reason:"
-            f" {erased[0].reason}): it cannot be trained on again; train a new version"
+            f" {erased[0].reason}), so the version cannot be trained again; train a new version"
         )

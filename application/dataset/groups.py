@@ -128,7 +128,7 @@ def set_group_key(
     project = projects.require(session.get(PROJECT, project_id))
     session.check_revision(PROJECT, project_id)
     if mend is not None and mend not in MENDS:
-        raise Invalid(f"mend is {mend!r}; it is majority or draw", field="mend")
+        raise Invalid(f"mend must be majority or draw, got {mend!r}", field="mend")
     if key is not None:
         groups.check_key(key)
     if key == project.group_key:

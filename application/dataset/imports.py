@@ -74,7 +74,9 @@ def take_images(
     """
     project = projects.require(session.get(PROJECT, project_id))
     if project.group_key != (groups.key if groups else None):
-        raise Conflict("the project's group key was changed during the import; ask for it again")
+        raise Conflict(
+            "the project's group key was changed during the import; start the import again"
+        )
     ids = [images.image_id(project_id, image.addition.blob) for image in taken]
     session.get_many(IMAGE, ids)
     session.get_many(BLOB, {image.addition.blob for image in taken})

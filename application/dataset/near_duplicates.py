@@ -32,7 +32,7 @@ def unite_near_duplicates(
     projects.require(session.get(PROJECT, project_id))
     image = images.require(session.get(IMAGE, image_id))
     if image.project_id != project_id:
-        raise NotFound("the project has no such image", field="image_id")
+        raise NotFound("image not found in this project", field="image_id")
     states, found = {image_id: image}, {image_id}
     while found:
         alike = cluster(project_id, {states[key].blob for key in found})

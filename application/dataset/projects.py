@@ -71,7 +71,7 @@ def annotate_images(
 ) -> Decided[Image]:
     """Annotate several images at once: all of them, or none if one is refused."""
     if not annotations:
-        raise Invalid("no annotation is given", field="annotations")
+        raise Invalid("give at least one annotation", field="annotations")
     session.get_many(VIEW, {command.view_id for _, command in annotations})
     session.get_many(IMAGE, [image_id for image_id, _ in annotations])
     for index, (image_id, command) in enumerate(annotations):
@@ -133,7 +133,7 @@ def draw_test_set(session: Session, project_id: str, command: DrawSplit) -> Deci
 
 
 def _draw(session: Session, project_id: str, command: DrawSplit, split: str) -> Decided[Project]:
-    """Draw the images of a split anew, from its own and the training images, by whole groups."""
+    """Draw the images of a split again, from its own and the training images, by whole groups."""
     key = projects.require(session.get(PROJECT, project_id)).group_key
     refuse_foreign_view(session, project_id, command.stratify_by)
     session.check_revision(PROJECT, project_id)

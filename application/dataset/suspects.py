@@ -26,7 +26,7 @@ def decide_suspects(
 ) -> Decided[Image]:
     """Decide about labels of several images at once: all of them, or none if one is refused."""
     if not commands:
-        raise Invalid("no suspect is given", field="items")
+        raise Invalid("give at least one suspect", field="items")
     view = require_view(session.get(VIEW, view_id))
     session.get_many(IMAGE, [image_id for image_id, _ in commands])
     first = commands[0][0]

@@ -60,7 +60,7 @@ def _proposal(
             started.kind, started.space, started.base, frozenset(started.weights)
         )
         if event.number > len(defaults):
-            return Check(what, DIFFERENT, recorded.position, "it is none of the form's defaults")
+            return Check(what, DIFFERENT, recorded.position, "it is not one of the form's defaults")
         expected = defaults[event.number - 1]
     elif dict(event.libraries) != dict(sampler.libraries):
         ours = ", ".join(f"{name} {version}" for name, version in sampler.libraries.items())
@@ -87,7 +87,7 @@ def _options(
     created = store.first_events([stream]).get(stream)
     options = options_of(started.kind, started.base, event.parameters, frozenset(started.weights))
     if not isinstance(created, VersionCreated):
-        return Check(what, DIFFERENT, recorded.position, f"there is no version {event.version_id}")
+        return Check(what, DIFFERENT, recorded.position, f"version {event.version_id} not found")
     if created.options != options or created.log_position != started.log_position:
         detail = f"version {event.version_id} has other options or images than were proposed"
         return Check(what, DIFFERENT, recorded.position, detail)

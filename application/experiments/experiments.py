@@ -79,7 +79,7 @@ def start_experiment(
         raise Conflict(f"view {view.name!r} has no concepts yet; add at least two")
     model = models.require(session.get(MODEL, view.current_model))
     if model.archived:
-        raise Conflict(f"model {model.name!r} is archived; it is not trained any more")
+        raise Conflict(f"model {model.name!r} is archived and can no longer be trained")
     at_hand = frozenset() if weights is None else weights.at_hand()
     for key in plan.base:
         if key not in SHARED:
@@ -89,7 +89,8 @@ def start_experiment(
             )
     if MARGIN in plan.base and not view.crops:
         raise Invalid(
-            "only crops have a margin; this view's items are images", field=f"options.{MARGIN}"
+            "a margin applies to crops only; this view's items are images",
+            field=f"options.{MARGIN}",
         )
     base = {**plan.base, CROPS: True} if view.crops else dict(plan.base)
     space = plan.space or default_space(view.kind, at_hand)
@@ -102,7 +103,9 @@ def start_experiment(
     first = default_trials(view.kind, space, base, at_hand)[0]
     options = options_of(view.kind, base, first, at_hand)
     if options.epochs is None:
-        raise Invalid("trials are as long as their epochs; give epochs", field="options.epochs")
+        raise Invalid(
+            "the length of trials is given in epochs; give epochs", field="options.epochs"
+        )
     started = ExperimentStarted(
         project_id=view.project_id,
         view_id=view_id,

@@ -102,7 +102,9 @@ class EventMapper(Mapper[str]):
         """The event without its envelope, for folds of very many. Raises `LookupError`."""
         name = stored_event.topic
         if name not in self._types:
-            raise LookupError(f"event {name!r} is unknown to this program: run a newer Stemma")
+            raise LookupError(
+                f"this version of Stemma does not know the event {name!r}: run a newer version"
+            )
         stored = self._stored.decode(stored_event.state)
         event_type = self._types[name]
         data = bytes(stored.data)

@@ -17,6 +17,7 @@ from eventsourcing.utils import retry
 from psycopg.rows import DictRow, tuple_row
 from psycopg.sql import SQL, Identifier
 
+from application.log.arrays import Bigints, Byteas, Texts
 from application.log.connections import read_again
 from application.log.group_commit import Append, GroupCommit
 from domain.dataset.image import ImageAdded
@@ -37,16 +38,22 @@ _OF_EACH = """
 """
 
 
-ARE_LAST = SQL("""
-    SELECT coalesce(bool_and(coalesce(newest.revision, 0) = wanted.revision), true)
-    FROM unnest(%s::text[], %s::bigint[]) AS wanted (stream, revision)
-    LEFT JOIN LATERAL (
-        SELECT originator_version AS revision FROM log.stemma_events
-        WHERE originator_id = wanted.stream AND notification_id > 0
+_IS_LAST = """
+    coalesce((
+        SELECT originator_version FROM log.stemma_events
+        WHERE originator_id = %s AND notification_id > 0
         ORDER BY originator_version DESC LIMIT 1
-    ) AS newest ON true
-""")
-"""Whether streams are at these revisions, for a query in a snapshot of its own."""
+    ), 0) = %s
+"""
+
+
+def are_last(streams: int) -> str:
+    """A condition in SQL that so many streams are at their revisions, 0 for one without events. Its
+    parameters are stream after stream, each with its revision."""
+    return " AND ".join([_IS_LAST] * streams) or "true"
+
+
+Rows = list[tuple[Any, ...]]
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -154,6 +161,22 @@ class LogRecorder(PostgresProcessRecorder):
             return [Notification(*row) for row in cursor]
 
     @read_again
+    def select(self, statement: bytes, parameters: Sequence[Any]) -> Rows:
+        """The rows of a query in a snapshot of its own."""
+        with self.datastore.get_connection() as connection:
+            return _query(connection, statement, parameters).fetchall()
+
+    @read_again
+    def select_each(self, queries: Sequence[tuple[bytes, Sequence[Any]]]) -> list[Rows]:
+        """The rows of several queries in one snapshot, in one round trip."""
+        with self.datastore.get_connection() as connection:
+            with connection.pipeline():
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                cursors = [_query(connection, *query) for query in queries]
+                connection.execute("COMMIT")
+            return [cursor.fetchall() for cursor in cursors]
+
+    @read_again
     def find_command(self, command_id: str) -> CommandRow | None:
         with self.datastore.get_connection() as connection:
             row = connection.execute(self._select_command, (command_id,), prepare=True).fetchone()
@@ -236,14 +259,14 @@ class LogRecorder(PostgresProcessRecorder):
         no_additions: NoAdditions | None = kwargs.get("no_additions")
         streams = [str(event.originator_id) for event in stored_events]
         parameters: tuple[Any, ...] = (
-            streams,
-            [event.originator_version for event in stored_events],
-            [event.topic for event in stored_events],
-            [event.state for event in stored_events],
-            None if command is None else [command.command_id, command.fingerprint],
+            Texts(streams),
+            Bigints(event.originator_version for event in stored_events),
+            Texts(event.topic for event in stored_events),
+            Byteas(event.state for event in stored_events),
+            None if command is None else Texts([command.command_id, command.fingerprint]),
             None if command is None else command.result,
-            list(unchanged),
-            list(unchanged.values()),
+            Texts(unchanged),
+            Bigints(unchanged.values()),
             tracking and tracking.application_name,
             tracking and tracking.notification_id,
             kwargs.get("tracked_first"),
@@ -251,7 +274,7 @@ class LogRecorder(PostgresProcessRecorder):
         statement = self._append
         if keys or shredded:
             statement = self._append_with_keys
-            parameters += list(keys), list(keys.values()), shredded
+            parameters += Texts(keys), Byteas(keys.values()), Texts(shredded)
         if no_additions is not None and stored_events:
             statement += self._no_additions
             own = sum(event.topic == ADDED for event in stored_events)
@@ -287,6 +310,12 @@ class LogRecorder(PostgresProcessRecorder):
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def _commit_alone(self, append: Append) -> int:
         return self._commit([append])[0]
+
+
+def _query(
+    connection: psycopg.Connection[Any], statement: bytes, parameters: Sequence[Any]
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row).execute(statement, parameters, prepare=True)
 
 
 def _execute(connection: psycopg.Connection[DictRow], append: Append) -> psycopg.Cursor[DictRow]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
+import psycopg
 import psycopg.conninfo
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
@@ -16,13 +17,16 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
+from psycopg.rows import DictRow, dict_row
 
-from application.log.connections import check_connection
+from application.log import arrays
+from application.log.connections import DirectPool
 from application.log.mapper import EventMapper
-from application.log.recorder import CommandRow, LogRecorder, NoAdditions
+from application.log.recorder import CommandRow, LogRecorder, NoAdditions, Rows
 from application.log.recorder_pages import PageReads
 from application.log.recorder_trail import TrailReads
 from application.log.sealing import new_key
+from application.log.turns import Turns
 from domain.event import Event, Recorded, StreamName
 from domain.personal import erased_values, shreds
 
@@ -41,6 +45,8 @@ KEEPALIVE_OPTIONS: dict[str, Any] = {
 }
 """libpq options that detect a server that is cut off within ten seconds."""
 
+CONNECT_OPTIONS: dict[str, Any] = {"connect_timeout": 5, **KEEPALIVE_OPTIONS}
+
 LogUnreachable = (OperationalError, InterfaceError)
 """The errors of the log's reads and writes while PostgreSQL does not answer."""
 
@@ -52,18 +58,24 @@ class AppendRefused(Exception):
 class _Log(Application[str]):
     name = "Stemma"
 
-    def __init__(self, env: dict[str, str], connection: dict[str, Any]) -> None:
-        self._connection = connection
+    def __init__(self, env: dict[str, str], connection: dict[str, Any], pool_size: int) -> None:
+        self._connection, self._pool_size = connection, pool_size
         super().__init__(env)
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory:
-        """The library's factory knows five parts of an URL; the rest, TLS for one, is added."""
+        """The library's factory knows five parts of an URL, and its pool lets all wait for a server
+        that is away. The pool is replaced by one that does neither."""
         factory = cast(PostgresFactory, super().construct_factory(env))
-        pool = factory.datastore.pool
-        assert isinstance(pool.kwargs, dict)
-        pool.kwargs.update(self._connection)
-        # The library's own check asks the server at each use.
-        pool._check = check_connection
+        datastore = factory.datastore
+        set_up = datastore.after_connect_func()
+
+        def connect() -> psycopg.Connection[DictRow]:
+            made = psycopg.connect(**self._connection, row_factory=dict_row)
+            set_up(made)
+            arrays.register(made)
+            return made
+
+        datastore.pool = DirectPool(connect, self._pool_size)  # type: ignore[assignment]
         return cast(InfrastructureFactory, factory)
 
     def construct_mapper(self) -> EventMapper:
@@ -82,10 +94,11 @@ class Store:
     def __init__(self, database_url: str, *, pool_size: int = 4) -> None:
         self.database_url = database_url
         info = psycopg.conninfo.conninfo_to_dict(database_url)
-        self._log = _Log(_environment(info, pool_size), KEEPALIVE_OPTIONS | info)
+        self._log = _Log(_environment(info), CONNECT_OPTIONS | info, pool_size)
         self._recorder = cast(LogRecorder, self._log.recorder)
         self._mapper = cast(EventMapper, self._log.mapper)
         self._trail = TrailReads(self._recorder.datastore, TABLE)
+        self.turns = Turns()
         self._pages = PageReads(self._recorder.datastore, TABLE)
 
     def close(self) -> None:
@@ -267,6 +280,14 @@ class Store:
     def count_correlation(self, correlation_id: str, *, upto: int) -> int:
         return self._trail.count_correlation(correlation_id, upto)
 
+    def query(self, statement: bytes, parameters: Sequence[Any]) -> Rows:
+        """The rows of a query of the log and what is beside it, in a snapshot of its own."""
+        return self._recorder.select(statement, parameters)
+
+    def query_each(self, queries: Sequence[tuple[bytes, Sequence[Any]]]) -> list[Rows]:
+        """The rows of several such queries, each with its parameters, in one snapshot."""
+        return self._recorder.select_each(queries)
+
     def find_command(self, command_id: str) -> CommandRow | None:
         return self._recorder.find_command(command_id)
 
@@ -275,7 +296,7 @@ class Store:
         return self._recorder.max_tracking_id(feed) or 0
 
 
-def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
+def _environment(info: Mapping[str, Any]) -> dict[str, str]:
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "PROCESS_RECORDER_TOPIC": "application.log.recorder:LogRecorder",
@@ -287,7 +308,4 @@ def _environment(info: Mapping[str, Any], pool_size: int) -> dict[str, str]:
         "POSTGRES_PORT": str(info.get("port", "5432")),
         "POSTGRES_USER": str(info.get("user", "")),
         "POSTGRES_PASSWORD": str(info.get("password", "")),
-        "POSTGRES_POOL_SIZE": "1",
-        "POSTGRES_MAX_OVERFLOW": str(pool_size - 1),
-        "POSTGRES_CONNECT_TIMEOUT": "5",
     }

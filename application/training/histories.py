@@ -40,7 +40,7 @@ def history_of(store: Store, version_id: str) -> VersionHistory:
         last[type(recorded.event)] = recorded.event
     state = VERSION.fold(recorded.event for recorded in events)
     if state is None:
-        raise NotFound(f"there is no version {version_id!r}")
+        raise NotFound(f"version {version_id!r} not found")
     return VersionHistory(
         version_id,
         state,
@@ -56,8 +56,8 @@ def describe(history: VersionHistory) -> ModelDescription:
     """Raises `Conflict` for a version without weights to export."""
     state, created, frozen = history.state, history.created, history.frozen
     if state.best is None or frozen is None or history.completed is None:
-        raise Conflict(f"the version is {state.status}; only a finished one can be taken away")
-    options = created.built_in("its checkpoint is described by its own code; download it")
+        raise Conflict(f"the version is {state.status}; only a finished version can be downloaded")
+    options = created.built_in("its checkpoint can be used only with its own code; download it")
     evaluated = state.evaluated
     initial = created.initial_weights
     return ModelDescription(

@@ -16,6 +16,7 @@ from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
 from domain.training.messages import Purpose, Report
+from domain.training.onnx import VersionOnnxRequested
 from domain.training.predictions import (
     VersionSuggestionsRequested,
     VersionTestEvaluationRequested,
@@ -27,6 +28,7 @@ REQUESTS: Mapping[type[Event], Purpose] = {
     VersionRetried: Purpose.TRAINING,
     VersionTestEvaluationRequested: Purpose.TEST,
     VersionSuggestionsRequested: Purpose.SUGGESTIONS,
+    VersionOnnxRequested: Purpose.ONNX,
 }
 """The events that request a job, and what it is for."""
 
@@ -153,8 +155,8 @@ class Ingest:
         guarded = report.purpose in cached.guarded
         if self._tokens is not None and guarded and not self._tokens.fits(report):
             raise Conflict(
-                f"worker {report.worker} does not show that it was given the job; update it if it"
-                " runs an older Stemma"
+                f"worker {report.worker} did not prove that it was given the job; update it if it"
+                " runs an older version"
             )
 
 
@@ -212,7 +214,7 @@ def _with_invalid_body(payload: bytes, problem: str) -> _Decoded | None:
     body = whole.get("body")
     tag = body.get("report") if isinstance(body, dict) else None
     if constants:
-        problem = f"{constants[0]} is no number of JSON: metrics are finite"
+        problem = f"{constants[0]} is not a JSON number: metrics must be finite"
     return _Decoded(report, tag if isinstance(tag, str) else "", problem)
 
 

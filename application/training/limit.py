@@ -72,10 +72,10 @@ class TrainingLimit:
     def _refuse_more(self, actor: str, position: int, more: int) -> None:
         running = self._count(actor, position)
         if running + more > self._limit:
-            wanted = f", and {more} are wanted" if more > 1 else ""
+            wanted = f", and {more} more were requested" if more > 1 else ""
             raise TooMany(
-                f"{running} of your trainings wait or run{wanted}, and {self._limit} may at once:"
-                " stop or cancel one, or wait until one is over",
+                f"{running} of your trainings are queued or running{wanted}; the limit is"
+                f" {self._limit}: stop or cancel one, or wait until one has ended",
                 retry_after=RETRY_SECONDS,
             )
 
@@ -93,8 +93,9 @@ class TrainingLimit:
             self._experiments[key] = recorded.metadata.actor, event.concurrency
         elif isinstance(event, ExperimentConcluded):
             self._experiments.pop(key, None)
-        elif isinstance(event, VersionCreated) and event.experiment_id is None:
-            self._running[key] = recorded.metadata.actor
+        elif isinstance(event, VersionCreated):
+            if event.experiment_id is None and event.adopted is None:
+                self._running[key] = recorded.metadata.actor
         elif isinstance(event, _FINAL):
             self._running.pop(key, None)
             self._failed.pop(key, None)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from application.training.model_code import onnx_code, torch_code
+from domain.formatting import counted
 from domain.training.messages import SplitFigures
 from domain.training.model_description import (
     CARD_FILE,
@@ -30,11 +31,12 @@ def model_card(model: ModelDescription) -> str:
 
 
 def _lines(model: ModelDescription) -> Iterator[str]:
-    yield f"# {_plain(model.name)}"
+    yield f"# {plain(model.name)}"
     yield ""
     yield (
         f"Version {model.number} of a {model.kind} model: {model.options.architecture}, trained on"
-        f" {model.train_images:,} images and validated on {model.validation_images:,}. The weights"
+        f" {counted(model.train_images, 'image')} and validated on {model.validation_images:,}."
+        " The weights"
         f" are those of epoch {model.best_epoch}, the best by {model.best_by.replace('_', ' ')}:"
         f" {model.best_value:.4f}."
     )
@@ -44,12 +46,13 @@ def _lines(model: ModelDescription) -> Iterator[str]:
         images = model.images_per_concept.get(concept.concept_id, 0)
         threshold = model.thresholds.get(concept.concept_id)
         shown = "default" if threshold is None else f"{threshold:g}"
-        yield f"| {number} | {_plain(concept.label)} | {images:,} | {shown} |"
-    yield from _figures(model)
+        yield f"| {number} | {plain(concept.label)} | {images:,} | {shown} |"
+    if model.validation is not None:
+        yield from metrics_table(model.validation, model.train)
     yield from ("", "## Options", "", "| option | value |", "| --- | --- |")
     for key, value in msgspec.to_builtins(model.options).items():
         if value is not None:
-            yield f"| {key} | {_plain(msgspec.json.encode(value).decode().strip(chr(34)))} |"
+            yield f"| {key} | {plain(msgspec.json.encode(value).decode().strip(chr(34)))} |"
     yield from ("", "## Where it comes from", "", "| what | value |", "| --- | --- |")
     facts = {
         "Version": model.version_id,
@@ -62,7 +65,7 @@ def _lines(model: ModelDescription) -> Iterator[str]:
         "Described at log position": str(model.described_at),
     } | {f"Environment: {key}": value for key, value in model.environment.items() if value}
     for what, value in facts.items():
-        yield f"| {what} | {_plain(value or 'none')} |"
+        yield f"| {what} | {plain(value or 'none')} |"
     yield from ("", "## Files", "")
     yield f"- `{WEIGHTS_FILE}`: the weights as safetensors, by torch's names."
     yield f"- `{DESCRIPTION_FILE}`: all of this, for programs."
@@ -85,15 +88,14 @@ def _preprocessing(model: ModelDescription) -> Iterator[str]:
         for key, value in msgspec.to_builtins(table).items():
             values = value if isinstance(value, (list, tuple)) else [value]
             shown = "none" if value is None else ", ".join(map(str, values))
-            yield f"| {key.replace('_', ' ')} | {_plain(shown)} |"
+            yield f"| {key.replace('_', ' ')} | {plain(shown)} |"
 
 
-def _figures(model: ModelDescription) -> Iterator[str]:
-    if model.validation is None:
-        return
+def metrics_table(validation: SplitFigures, train: SplitFigures | None) -> Iterator[str]:
+    """The metrics of both splits."""
     yield from ("", "## Figures", "", "| figure | validation | training |", "| --- | --- | --- |")
     for key, label in _FIGURES.items():
-        pair = _shown(model.validation, key), _shown(model.train, key)
+        pair = _shown(validation, key), _shown(train, key)
         if any(pair):
             yield f"| {label} | {pair[0]} | {pair[1]} |"
 
@@ -105,7 +107,7 @@ def _shown(metrics: SplitFigures | None, key: str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Escape text of users, so that it can neither end a cell nor begin markup."""
     for special in "\\`*_[]<>|#":
         text = text.replace(special, f"\\{special}")

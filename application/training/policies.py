@@ -10,6 +10,7 @@ import msgspec
 from application.dataset.dataset import grey_bits_of, images_at, parents_at
 from application.handle import Request, handle
 from application.log.store import Store
+from application.training.histories import describe, history_of
 from application.training.suggestions import unannotated
 from application.training.test_evaluations import manifest_of_test_set
 from domain.aggregates import EXPERIMENT, VERSION
@@ -17,8 +18,9 @@ from domain.event import Recorded, name_of
 from domain.trainers.trainer import TrainerRegistered, queue_of
 from domain.training import manifest
 from domain.training import version as versions
-from domain.training.jobs import AnyJob, PredictJob, TrainerJob
+from domain.training.jobs import AnyJob, OnnxJob, PredictJob, TrainerJob
 from domain.training.messages import ManifestLine, Purpose, TrainJob
+from domain.training.onnx import VersionOnnxRequested
 from domain.training.predictions import (
     Requested,
     VersionSuggestionsRequested,
@@ -40,6 +42,7 @@ REACTS_TO = [
         VersionRetried,
         VersionTestEvaluationRequested,
         VersionSuggestionsRequested,
+        VersionOnnxRequested,
         TrainerRegistered,
     )
 ]
@@ -64,6 +67,8 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _dispatch(store, effects, recorded)
         case VersionTestEvaluationRequested() | VersionSuggestionsRequested():
             _dispatch_prediction(store, effects, recorded, recorded.event)
+        case VersionOnnxRequested():
+            _dispatch_onnx(store, effects, recorded, recorded.event)
         case TrainerRegistered(name=name):
             effects.open_queue(queue_of(name))
 
@@ -133,6 +138,8 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
     attempt = recorded.event.attempt if isinstance(recorded.event, VersionRetried) else 1
     if version.frozen is None or version.status in versions.ENDED or version.attempt != attempt:
         return
+    if version.created.adopted is not None:
+        return  # there is nothing to train: the service of results measures it
     created, frozen = version.created, version.frozen
     if created.trainer is not None:
         job: AnyJob = TrainerJob(
@@ -191,6 +198,25 @@ def _dispatch_prediction(
         correlation_id=recorded.metadata.correlation_id,
         deliveries_before=current.delivery,
         grey_bits=version.frozen.grey_bits if version.frozen else None,
+    )
+    effects.dispatch(job)
+
+
+def _dispatch_onnx(
+    store: Store, effects: Effects, recorded: Recorded, requested: VersionOnnxRequested
+) -> None:
+    history = history_of(store, recorded.entity_id)
+    current = history.state.predictions.get(Purpose.ONNX)
+    if current is None or current.number != requested.number or not current.running:
+        return
+    model = describe(history)
+    job = OnnxJob(
+        version_id=recorded.entity_id,
+        request=requested.number,
+        model=model,
+        manifest=model.manifest,
+        correlation_id=recorded.metadata.correlation_id,
+        deliveries_before=current.delivery,
     )
     effects.dispatch(job)
 

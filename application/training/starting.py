@@ -36,12 +36,12 @@ def initial_weights(
     architecture = ARCHITECTURES[options.architecture]
     file = architecture.weights[options.pretrained]
     if weights is None:
-        raise Invalid("no pretrained weights are at hand here", field="pretrained")
+        raise Invalid("no pretrained weights are available here", field="pretrained")
     try:
         return InitialWeights(weights.store(file), options.pretrained)
     except FileNotFoundError as missing:
         raise Invalid(
-            f"the weights of {architecture.label} are not there: the file {file} is missing in"
+            f"the weights of {architecture.label} are not available: the file {file} is missing in"
             f" {weights.folder}; run `stemma weights fetch {architecture.key}` on the server",
             field="pretrained",
         ) from missing

@@ -23,7 +23,7 @@ def request_suggestions(session: Session, view_id: str, version_id: str) -> Deci
     """Ask for suggestions of a version for the images of its view that are not annotated."""
     version = versions.require(session.get(VERSION, version_id))
     if version.created.view_id != view_id:
-        raise Invalid("the version is of another view", field="version_id")
+        raise Invalid("the version belongs to another view", field="version_id")
     view = views.require_active(session.get(VIEW, view_id))
     if view.parent_id is not None:
         raise Conflict("suggestions are for views of whole images, and this one has a parent")
@@ -55,7 +55,7 @@ def decide_suggestions(
 ) -> Decided[Image]:
     """Accept or reject suggestions for several images: all of them, or none if one is refused."""
     if not commands:
-        raise Invalid("no image is given", field="images")
+        raise Invalid("give at least one image", field="images")
     view = views.require(session.get(VIEW, view_id))
     session.get_many(IMAGE, [image_id for image_id, _ in commands])
     for index, (image_id, command) in enumerate(commands):

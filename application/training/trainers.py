@@ -29,9 +29,14 @@ def register_trainer(session: Session, command: RegisterTrainer) -> Decided[Trai
     return session.decide(TRAINER, trainer_id(command.name), command)
 
 
-def use_of(session: Session, choice: TrainerChoice, kind: str) -> TrainerUse:
-    """What a version records. Raises `NotFound`, `Conflict`, or `Invalid` naming a setting."""
+def use_of(
+    session: Session, choice: TrainerChoice, kind: str, *, defaults: bool = True
+) -> TrainerUse:
+    """What a version records. Without `defaults` only the settings that were chosen: nobody knows
+    the others. Raises `NotFound`, `Conflict`, or `Invalid` naming a setting."""
     key = trainer_id(choice.name)
     trainer = require_usable(session.get(TRAINER, key), kind)
     settings = resolve_settings(trainer.settings, choice.settings)
+    if not defaults:
+        settings = {name: value for name, value in settings.items() if name in choice.settings}
     return TrainerUse(key, trainer.name, trainer.form, settings, trainer.format)

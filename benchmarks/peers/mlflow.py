@@ -27,6 +27,7 @@ class Mlflow:
     """A running server, with an experiment."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.client = Client(url, {})
         made = self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": "benchmark"})
         self.experiment_id: str = made["experiment_id"]
@@ -76,14 +77,14 @@ def mlflow_server(folder: Path) -> Iterator[Mlflow]:
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", folder / "mlflow.log"
     argv = [
-        str(_executable("mlflow")),
+        str(executable("mlflow")),
         "server",
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)),
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
         *("--default-artifact-root", str(folder / "artifacts")),
     ]
     # It starts its workers by names that it looks up on the path.
-    path = f"{_executable('mlflow').parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{executable('mlflow').parent}{os.pathsep}{os.environ['PATH']}"
     process = spawn(argv, log=log, env={**os.environ, "PATH": path})
     try:
         if not wait_until(lambda: _answers(url), _START_SECONDS):
@@ -107,7 +108,7 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _executable(name: str) -> Path:
+def executable(name: str) -> Path:
     """A program of the environment, which is made if it is not there."""
     if not is_installed():
         uv = Path(sys.executable).with_name("uv")

@@ -34,7 +34,7 @@ class Answer:
     """An answer as it comes."""
 
     def __init__(self) -> None:
-        self._received = b""
+        self._received = bytearray()
         self._length = 0
         self._body = -1
 
@@ -46,7 +46,7 @@ class Answer:
         if self._body < 0 and (end := self._received.find(b"\r\n\r\n")) >= 0:
             self._body = end + 4
             head = self._received[:end].lower()
-            _, _, rest = head.partition(b"content-length:")
+            _, _, rest = bytes(head).partition(b"content-length:")
             if not rest:
                 raise Refused(f"no length: {head.decode()}")
             self._length = int(rest.partition(b"\r\n")[0])
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        return self._received[self._body :]
+        return bytes(self._received[self._body :])
 
 
 class Client:

@@ -10,26 +10,29 @@ from cli.client import ApiProblem
 from cli.output import json_option, print_list
 from domain.access.account import account_id
 from domain.access.roles import Role
+from domain.formatting import moment_of
 
 _key = click.argument("key_id", metavar="KEY")
 
 
 @click.group()
 def keys() -> None:
-    """API keys: issued, listed, rotated, revoked."""
+    """Issue, list, rotate and revoke API keys."""
 
 
 @keys.command("issue")
 @click.argument("label")
-@click.option("--account", help="Of this account; by default yours.")
+@click.option("--account", help="The account; by default yours.")
 @click.option(
     "--role",
     "roles",
     multiple=True,
     type=click.Choice([str(role) for role in Role]),
-    help="Limit it to what this role may; may be repeated.",
+    help="Limit it to the rights of this role; may be repeated.",
 )
-@click.option("--project", "projects", multiple=True, help="Limit it to this; may be repeated.")
+@click.option(
+    "--project", "projects", multiple=True, help="Limit it to this project; may be repeated."
+)
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="Days until it expires.")
 def issue_command(
     label: str,
@@ -38,11 +41,11 @@ def issue_command(
     projects: tuple[str, ...],
     days: float | None,
 ) -> None:
-    """Issue a key named LABEL and print it, this once."""
+    """Issue a key named LABEL and print it. It is shown only once."""
     with calling() as client:
         ids = [find_project(client, project) for project in projects]
         if None in ids:
-            raise ApiProblem(f"there is no project {projects[ids.index(None)]!r}")
+            raise ApiProblem(f"project {projects[ids.index(None)]!r} not found")
         expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
         body = {
             "label": label,
@@ -55,10 +58,10 @@ def issue_command(
 
 
 @keys.command("list")
-@click.option("--account", help="Of this account; by default yours.")
+@click.option("--account", help="The account; by default yours.")
 @json_option
 def list_command(account: str | None, as_json: bool) -> None:
-    """Keys by their ids, without their secrets."""
+    """List keys by their ids, without secrets."""
     with calling(exact=as_json) as client:
         filters = {"account_id": account_id(account)} if account else {}
         rows = list(client.query_all("keys", limit=500, **filters))
@@ -67,7 +70,7 @@ def list_command(account: str | None, as_json: bool) -> None:
 
 def _row(key: dict[str, Any]) -> tuple[str, ...]:
     limits = [", ".join(key["roles"] or ()), ", ".join(key["projects"] or ())]
-    ends = "revoked" if key["revoked"] else key["expires_at"] or ""
+    ends = "revoked" if key["revoked"] else moment_of(key["expires_at"])
     return key["key_id"], key["label"], " in ".join(filter(None, limits)), ends
 
 
@@ -78,10 +81,10 @@ def _row(key: dict[str, Any]) -> tuple[str, ...]:
     type=click.FloatRange(0),
     default=0.0,
     show_default=True,
-    help="For so long the one before opens as well.",
+    help="Hours for which the previous secret stays valid.",
 )
 def rotate_command(key_id: str, overlap_hours: float) -> None:
-    """Give KEY, by its id, another secret and print it, this once."""
+    """Give KEY, by its id, a new secret and print it. It is shown only once."""
     with calling() as client:
         body = {"overlap_seconds": 3600 * overlap_hours}
         _print_key(client.command(f"keys/{key_id}/rotate", body))
@@ -90,16 +93,19 @@ def rotate_command(key_id: str, overlap_hours: float) -> None:
 @keys.command("revoke")
 @_key
 def revoke_command(key_id: str) -> None:
-    """Make KEY, by its id, open nothing from now on."""
+    """Revoke KEY, by its id."""
     with calling() as client:
         client.delete(f"keys/{key_id}")
     click.echo(f"key {key_id} is revoked")
 
 
 @keys.command("first")
-@click.option("--again", is_flag=True, help="Also where the administrator has a key already.")
+@click.option(
+    "--again", is_flag=True, help="Issue another key if the administrator already has one."
+)
 def first_command(again: bool) -> None:
-    """Issue a key of the account administrator by the database, and print it, this once.
+    """Issue a key of the account administrator through the database, and print it. It is shown only
+    once.
 
     For a deployment without `stemma up`, and for when all keys are lost.
     """
@@ -113,8 +119,9 @@ def first_command(again: bool) -> None:
     try:
         if has_key(store) and not again:
             raise click.ClickException(
-                "`stemma keys first --again` issues another key: the account administrator has one"
-                " already, which was shown once; if it is lost, revoke it with `stemma keys revoke`"
+                "`stemma keys first --again` issues another key: the account administrator"
+                " already has one, which was shown once; if it is lost, revoke it with `stemma"
+                " keys revoke`"
             )
         key = new_key()
         give_key(store, key, "first")
@@ -128,8 +135,8 @@ def first_command(again: bool) -> None:
 def _print_key(answer: dict[str, object]) -> None:
     if answer["key"] is None:
         raise ApiProblem(
-            f"key {answer['id']} was made, but the response that contained it was lost: rotate it"
+            f"key {answer['id']} was issued, but the response that contained it was lost: rotate it"
             f" with `stemma keys rotate {answer['id']}`"
         )
-    click.echo(f"key {answer['id']}, shown this once:", err=True)
+    click.echo(f"key {answer['id']}, shown only once:", err=True)
     click.echo(answer["key"])

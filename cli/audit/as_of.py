@@ -11,19 +11,22 @@ from cli.calls import PAGE, calling, find_project, find_view
 from cli.client import ApiClient, ApiProblem
 from cli.output import table_console
 from cli.reading import NOT_LOOKED
+from domain.formatting import moment_of, percent
 
 Ask = Callable[..., dict[str, Any]]
 
 
 @click.command("as-of")
 @click.argument("moment", metavar="POSITION|TIME")
-@click.option("--project", help="The images and views of this project: its id, or its name now.")
+@click.option(
+    "--project", help="The images and views of this project: its id, or its current name."
+)
 @click.option("--view", help="The Models Library of this view: its id, or PROJECT/VIEW by name.")
-@click.option("--version", help="This version, by its id.")
+@click.option("--version", help="A version, by its id.")
 def as_of_command(moment: str, project: str | None, view: str | None, version: str | None) -> None:
     """Show the state at a POSITION of the log, or at a TIME such as 2026-03-04T05:06:07Z.
 
-    Without an option, the projects there were.
+    Without an option, list the projects at that moment.
     """
     if sum(option is not None for option in (project, view, version)) > 1:
         raise click.UsageError("give one of --project, --view and --version")
@@ -42,7 +45,9 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
             tables = _version(ask, quote(version, safe=""))
         else:
             projects = client.query_all("projects", as_of=position, limit=PAGE)
-            rows = [[row["name"], row["project_id"], row["created_at"]] for row in projects]
+            rows = [
+                [row["name"], row["project_id"], moment_of(row["created_at"])] for row in projects
+            ]
             tables = [_table("projects", ("name", "id", "created"), rows)]
     console = table_console()
     console.print(f"as of position {position}")
@@ -53,7 +58,7 @@ def as_of_command(moment: str, project: str | None, view: str | None, version: s
 def _id_of(client: ApiClient, project: str) -> str:
     project_id = find_project(client, project)
     if project_id is None:
-        raise ApiProblem(f"there is no project {project!r}")
+        raise ApiProblem(f"project {project!r} not found")
     return project_id
 
 
@@ -122,8 +127,8 @@ def _version(ask: Ask, version_id: str) -> list[Table]:
     facts = [
         ["status", _status_text(version) + _archived(version)],
         ["reason", version["reason"]],
-        ["created", version["created_at"]],
-        ["ended", version["ended_at"]],
+        ["created", moment_of(version["created_at"])],
+        ["ended", moment_of(version["ended_at"])],
         ["images as of", version["log_position"]],
         ["manifest", version["manifest"]],
         ["indicator", version["indicator"]],
@@ -134,7 +139,7 @@ def _version(ask: Ask, version_id: str) -> list[Table]:
         ["device", progress["device"]],
     ]
     steps = [
-        [step["step"], step["status"], step["started_at"], step["ended_at"]]
+        [step["step"], step["status"], moment_of(step["started_at"]), moment_of(step["ended_at"])]
         for step in progress["steps"]
     ]
     return [
@@ -145,7 +150,7 @@ def _version(ask: Ask, version_id: str) -> list[Table]:
 
 def _status_text(version: dict[str, Any]) -> str:
     if version["status"] in ("preparing", "training", "evaluating"):
-        return f"{version['status']}, {version['progress']:.0%} done"
+        return f"{version['status']}, {percent(version['progress'])} done"
     return str(version["status"])
 
 

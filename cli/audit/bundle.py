@@ -11,6 +11,7 @@ import msgspec
 
 from application.log.store import KEEPALIVE_OPTIONS
 from cli.reading import reading
+from domain.formatting import counted
 
 if TYPE_CHECKING:
     from adapters.audit.bundle_rows import Selection
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("target", metavar="FILE.zip", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--version", "version_id", help="A version, and all that its dataset rests on.")
-@click.option("--project", "project_id", help="A project, with all that is in it.")
+@click.option(
+    "--version", "version_id", help="A version, and everything that its dataset is made from."
+)
+@click.option("--project", "project_id", help="A project, with everything in it.")
 @click.option("--all", "everything", is_flag=True, help="Every event of the log.")
-@click.option("--with-blobs", is_flag=True, help="Bring the images and the worker's files along.")
+@click.option("--with-blobs", is_flag=True, help="Include the images and the worker's files.")
 @click.option(
     "--keys",
     "keys_file",
@@ -44,7 +47,7 @@ def export_command(
     keys_file: Path | None,
     against: tuple[Path, ...],
 ) -> None:
-    """Write an audit bundle to FILE.zip: events and the proof that they are those of the log."""
+    """Write an audit bundle to FILE.zip: events, and proof that they are in the log."""
     from adapters.audit.bundle import NotAsSigned, write_bundle
     from adapters.audit.bundle_rows import uncovered
     from adapters.audit.keys import PUBLIC, read_verifier_keys
@@ -56,12 +59,12 @@ def export_command(
     from domain.errors import Conflict, Refusal
 
     if [version_id is not None, project_id is not None, everything].count(True) != 1:
-        raise click.UsageError("say one of --version, --project and --all")
+        raise click.UsageError("give one of --version, --project and --all")
     settings = load_settings()
     keys_file = keys_file or settings.signing_key_file.with_name(PUBLIC)
     keys = read_verifier_keys(keys_file)
     if not keys:
-        raise click.UsageError(f"{keys_file} holds no key")
+        raise click.UsageError(f"{keys_file} contains no key")
     unsigned: list[str] = []
     kept = frozenset(
         signed.checkpoint.text()
@@ -76,7 +79,9 @@ def export_command(
         with reading(), _snapshot(settings.require("database_url")) as connection:
             newest = newest_checkpoint(connection, keys[-1].name)
             if newest is None or newest.size == 0:
-                raise Conflict("no event was signed for yet: is the part checkpoints running?")
+                raise Conflict(
+                    "no event is signed yet: check that the service checkpoints is running"
+                )
             selection = msgspec.structs.replace(
                 _selected(connection, newest, version_id, project_id), kept=kept
             )
@@ -89,9 +94,12 @@ def export_command(
         sys.exit(1)
     finally:
         part.unlink(missing_ok=True)
-    click.echo(f"wrote {target}: {selection.of}, under the checkpoint of {selection.size:,} events")
+    click.echo(
+        f"wrote {target}: {selection.of}, under the checkpoint of"
+        f" {counted(selection.size, 'event')}"
+    )
     if missing:
-        click.echo(f"{missing:,} newer events are not in it: no checkpoint covers them yet")
+        click.echo(f"{missing:,} newer events are not included: no checkpoint covers them yet")
 
 
 @contextmanager
@@ -122,10 +130,16 @@ def _selected(
 
 @click.command("verify-bundle")
 @click.argument("bundle", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), help="The log's public keys, as you know.")
-@click.option("--against", type=click.Path(path_type=Path), help="Signed checkpoints you kept.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="The log's public keys, from a source that you trust.",
+)
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Signed checkpoints that you kept."
+)
 def verify_bundle_command(bundle: Path, key: Path | None, against: Path | None) -> None:
-    """Check an audit bundle, offline; what is proved is printed line by line."""
+    """Check an audit bundle offline, and print what is proved."""
     from adapters.audit.verify_bundle import main
 
     options = {"--key": key, "--against": against}

@@ -19,10 +19,10 @@ from domain.text import escaped
 def experiment_command(experiment_id: str) -> None:
     """Derive each proposal, pruning and the best of an experiment again, and compare.
 
-    A proposal follows from the experiment's seed, the trial's number, the log up to the position
-    that was looked at, and the versions of Optuna and NumPy; with other versions it is not
-    comparable. Prunings are always comparable. The exit status is 1 if a choice differs, 2 if the
-    log could not be read.
+    A proposal follows from the experiment's seed, the trial's number, the log up to the recorded
+    position, and the versions of Optuna and NumPy; with other versions it is not comparable.
+    Prunings are always comparable. The exit status is 1 if a choice differs, 2 if the log could not
+    be read.
     """
     counts = {EQUAL: 0, DIFFERENT: 0, NOT_COMPARABLE: 0}
     url = load_settings().require("database_url")

@@ -19,15 +19,15 @@ def kept_checkpoints(
     try:
         notes = list(notes_in(path.read_text(encoding="utf-8")))
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path} is no text") from error
+        raise click.UsageError(f"{path} is not text") from error
     if not notes:
-        raise click.UsageError(f"{path} holds no checkpoint")
+        raise click.UsageError(f"{path} contains no checkpoint")
     for number, note in enumerate(notes, start=1):
         source = f"checkpoint {number} of {path.name}"
         try:
             checkpoint, _ = open_checkpoint(note, verifier_keys)
         except Malformed as error:
-            raise click.UsageError(f"{source} is no signed checkpoint: {error}") from error
+            raise click.UsageError(f"{source} is not a signed checkpoint: {error}") from error
         except Unsigned as error:
             unsigned.append(f"{source} is not signed by the log: {error}")
             continue

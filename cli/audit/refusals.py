@@ -11,10 +11,10 @@ from cli.reading import NOT_LOOKED
 
 
 @click.command("refusals")
-@click.option("--account", help="Only this one's.")
+@click.option("--account", help="Only those of this account.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 def refusals_command(account: str | None, limit: int) -> None:
-    """Say which requests were refused, the newest first, counted by the minute."""
+    """List refused requests, newest first, counted by the minute."""
     table = Table("minute", "account", "request", "reason", "times")
     filters = {"account": account} if account else {}
     with calling(unreachable=NOT_LOOKED) as client:

@@ -14,6 +14,7 @@ from adapters.settings import load_settings
 from application.log.store import Store
 from cli.operations.building import chosen, watched
 from cli.reading import reading
+from domain.formatting import counted
 from projections.engine.compare import Difference
 from projections.engine.rebuild import Replayed
 
@@ -22,11 +23,11 @@ from projections.engine.rebuild import Replayed
 @click.argument("names", nargs=-1)
 @click.option("--to", type=click.IntRange(min=0), help="Stop at this position of the log.")
 def replay_command(names: tuple[str, ...], to: int | None) -> None:
-    """Rebuild read models from nothing, beside the live ones, and compare; all, or those named.
+    """Rebuild read models from the log beside the live ones, and compare: all, or those named.
 
-    The exit status is 1 if a row differs, 2 if they could not be compared. With --to it also says
-    what each table holds then, for two who want to compare; the live rows can be compared only
-    where they are at that position.
+    The exit status is 1 if a row differs, 2 if they could not be compared. With --to it also prints
+    a digest of each table at that position, to compare two systems; live rows can be compared only
+    if they are at that position.
     """
     read_models = chosen(names)
     url = load_settings().require("database_url")
@@ -42,7 +43,8 @@ def replay_command(names: tuple[str, ...], to: int | None) -> None:
         _show(replay, head)
     events = max(replay.position for replay in replays)
     click.echo(
-        f"{events:,} events replayed into {len(replays)} read models in {seconds:.1f} s,"
+        f"{counted(events, 'event')} replayed into {counted(len(replays), 'read model')} in"
+        f" {seconds:.1f} s,"
         f" {events / seconds:,.0f} a second"
     )
     if any(replay.differences or replay.live_position > head for replay in replays):
@@ -58,12 +60,12 @@ def _show(replayed: Replayed, head: int) -> None:
     name, at = replayed.read_model, replayed.position
     if replayed.live_position > head:
         click.echo(
-            f"{name}: the live one is at position {replayed.live_position}, beyond the log's end at"
-            f" {head}: no event of the log made it so"
+            f"{name}: the live one is at position {replayed.live_position}, beyond the log's end"
+            f" at {head}: it does not follow from the log"
         )
     elif replayed.differences is None:
         click.echo(
-            f"{name}: replayed up to position {at}; not compared, for the live one is at"
+            f"{name}: replayed up to position {at}; not compared, because the live one is at"
             f" {replayed.live_position}"
         )
     elif not replayed.differences:
@@ -71,12 +73,13 @@ def _show(replayed: Replayed, head: int) -> None:
     for difference in replayed.differences or ():
         _show_difference(difference)
     for digest in replayed.digests:
-        click.echo(f"  {digest.table}: {digest.rows} rows, {digest.sha256}")
+        click.echo(f"  {digest.table}: {counted(digest.rows, 'row')}, {digest.sha256}")
 
 
 def _show_difference(difference: Difference) -> None:
     click.echo(
-        f"{difference.table} differs from a replay: {difference.only_live} rows only live (-),"
+        f"{difference.table} differs from a replay: {counted(difference.only_live, 'row')} only"
+        " live (-),"
         f" {difference.only_replayed} only replayed (+)"
     )
     for row in difference.rows:
@@ -86,7 +89,7 @@ def _show_difference(difference: Difference) -> None:
                 click.echo(f"    {sign} {_values(values)}")
     shown = len(difference.rows)
     if shown < max(difference.only_live, difference.only_replayed):
-        click.echo(f"  and more; these are the first {shown}")
+        click.echo(f"  and more; only the first {shown} are listed")
 
 
 def _values(values: Mapping[str, Any]) -> str:

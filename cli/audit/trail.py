@@ -16,26 +16,29 @@ from cli.client import ApiClient, ApiProblem
 from cli.reading import NOT_LOOKED
 from domain.audit.trail import Line
 from domain.audit.trail_tree import EVENT, Node
+from domain.formatting import moment
 from domain.text import escaped
 
 LINES = "lines"
 
 
 @click.command("trail")
-@click.option("--actor", help="Who, as on record.")
-@click.option("--since", help="From this time on, in ISO 8601; UTC unless it says otherwise.")
+@click.option("--actor", help="The actor, as recorded.")
+@click.option("--since", help="From this time on, in ISO 8601; in UTC unless it has an offset.")
 @click.option("--until", help="Before this time.")
-@click.option("--stream", help="The history of one thing, such as image-ID.")
+@click.option("--stream", help="The history of one entity, such as image-ID.")
 @click.option("--event", help="An event's name, such as version.created.")
-@click.option("--project", help="All of a project, by its name or id.")
-@click.option("--view", help="All of a view, by its id or PROJECT/VIEW.")
-@click.option("--model", help="All of a model, by its id.")
-@click.option("--version", help="All of a version, by its id.")
+@click.option("--project", help="Events of a project, by its name or id.")
+@click.option("--view", help="Events of a view, by its id or PROJECT/VIEW.")
+@click.option("--model", help="Events of a model, by its id.")
+@click.option("--version", help="Events of a version, by its id.")
 @click.option(
     "--order", type=click.Choice(["newest", "oldest"]), default="newest", show_default=True
 )
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many lines.")
-@click.option("--correlation", help="What the request with this correlation set going, as a tree.")
+@click.option("--limit", type=click.IntRange(min=1), help="The maximum number of lines.")
+@click.option(
+    "--correlation", help="The events that the request with this correlation id caused, as a tree."
+)
 @click.option(
     "--format",
     "form",
@@ -43,7 +46,9 @@ LINES = "lines"
     default=LINES,
     show_default=True,
 )
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write this file.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
+)
 def trail_command(
     correlation: str | None,
     form: str,
@@ -53,16 +58,18 @@ def trail_command(
     view: str | None,
     **filters: str | None,
 ) -> None:
-    """Say what happened: when, who, what, before and after."""
+    """List what happened: when, who, what, before and after."""
     if form != LINES and output is None:
         raise click.UsageError(f"--format {form} needs --output FILE")
     if form != LINES and limit is not None:
-        raise click.UsageError("--limit is for lines; a file has all that match")
+        raise click.UsageError("--limit is for lines; a file has all matching events")
     order = filters.pop("order")
     if correlation is not None:
         others = [output, limit, project, view, *filters.values()]
         if form != LINES or order != "newest" or any(others):
-            raise click.UsageError("--correlation takes no filter, no format and no file")
+            raise click.UsageError(
+                "--correlation cannot be combined with filters, --format or --output"
+            )
         with calling(unreachable=NOT_LOOKED) as client:
             _print_tree(client, correlation)
         return
@@ -75,13 +82,13 @@ def trail_command(
             _write_lines(client, query, limit, output)
         elif output is not None:
             size = client.download("audit/trail/export", output, query | {"format": form})
-            click.echo(f"wrote {output}: {size} bytes")
+            click.echo(f"wrote {output}: {size:,} bytes")
 
 
 def _project_id(client: ApiClient, project: str) -> str:
     project_id = find_project(client, project)
     if project_id is None:
-        raise ApiProblem(f"there is no project {project!r}")
+        raise ApiProblem(f"project {project!r} not found")
     return project_id
 
 
@@ -129,4 +136,4 @@ def _said(node: Node) -> str:
 
 
 def _clock(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return moment(at)

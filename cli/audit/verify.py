@@ -19,6 +19,7 @@ from adapters.nats.login import nats_login
 from adapters.settings import Settings, load_settings
 from cli.audit.kept import kept_checkpoints
 from cli.reading import reading
+from domain.formatting import counted
 from domain.text import escaped
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -32,8 +33,8 @@ def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
     """Prove that nothing was altered, or name the first event that was.
 
     It also compares all records of signed checkpoints that it can read: the table, the signer's
-    file in the data folder, and the stream on NATS. The exit status is 0 if all is as it was
-    signed, 1 if not, 2 if it could not be looked at.
+    file in the data folder, and the stream on NATS. The exit status is 0 if nothing has changed
+    since it was signed, 1 if something has, 2 if it could not be checked.
     """
     settings = load_settings()
     url = settings.require("database_url")
@@ -53,13 +54,13 @@ def verify_command(against: tuple[Path, ...], key: Path | None) -> None:
         click.echo(escaped(line))
     findings += [*report.findings, *tables.findings]
     if report.stored and keys.path.exists() and not settings.checkpoint_file.exists():
-        findings.append(f"{settings.checkpoint_file} is gone, which has every signed checkpoint")
+        findings.append(f"{settings.checkpoint_file} is missing; it has every signed checkpoint")
     for finding in findings:
         click.echo(escaped(f"FOUND: {finding}"))
     if findings:
         sys.exit(1)
     if report.events and not report.covered:
-        unread.append("no checkpoint is there: whether an event was altered cannot be told")
+        unread.append("no checkpoint exists: whether an event was altered cannot be determined")
     for line in unread:
         click.echo(escaped(f"NOT VERIFIED: {line}"))
     if unread:
@@ -82,7 +83,7 @@ def _records(settings: Settings, stack: ExitStack) -> tuple[list[Record], list[s
 
 @click.command("rotate-key")
 def rotate_key_command() -> None:
-    """Let another key sign from now on. The first checkpoint by it is signed by the old one too."""
+    """Sign with a new key from now on. Its first checkpoint is also signed with the old one."""
     settings = load_settings()
     keys = Keys(settings.signing_key_file, settings.log_origin)
     with reading():
@@ -98,15 +99,15 @@ def _lines(
     seconds: float,
 ) -> Iterator[str]:
     rate = report.events / max(seconds, 1e-9)
-    yield f"{report.events:,} events read in {seconds:.1f} s ({rate:,.0f} a second)"
+    yield f"{counted(report.events, 'event')} read in {seconds:.1f} s ({rate:,.0f} a second)"
     yield f"their root is {report.root.hex()}"
     names = " and ".join(record.name for record in records)
     compared = f", compared with {names}" if names else ""
     yield f"{report.stored:,} stored checkpoints{compared}, and {len(kept):,} that you kept"
-    yield f"the events are as they were signed for up to position {report.covered:,}"
+    yield f"the events have not changed since they were signed, up to position {report.covered:,}"
     first = report.covered + 1
     if report.findings and report.covered < report.events:
-        yield f"from position {first:,} on they are not as they were signed, or not signed"
+        yield f"from position {first:,} on they were changed since then, or are not signed"
     elif first == report.events:
         yield f"position {first:,} is not signed yet"
     elif first < report.events:

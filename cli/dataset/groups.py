@@ -6,13 +6,14 @@ import click
 
 from cli.calls import calling, find_view, require_project
 from cli.output import json_option, print_json, print_table
+from domain.formatting import counted
 
 PAGE = 500
 
 
 @click.group("groups")
 def groups() -> None:
-    """Groups of images that no split tears. PROJECT is its name or id."""
+    """Manage groups of images that stay in one split. PROJECT is a name or an id."""
 
 
 @groups.command("list")
@@ -21,13 +22,13 @@ def groups() -> None:
 @click.option("--torn", is_flag=True, help="Only groups that are in several splits.")
 @json_option
 def list_command(project: str, key: str | None, torn: bool, as_json: bool) -> None:
-    """List the groups of PROJECT, and the number of their images in each split."""
+    """List the groups of PROJECT and the number of their images in each split."""
     with calling(exact=as_json) as client:
         path = f"projects/{require_project(client, project)}/groups"
         parameters = {"torn": str(torn).lower()} | ({"key": key} if key else {})
         found = client.query(path, **parameters, limit=1)
         if found["key"] is None and not as_json:
-            click.echo("no group key is set: each image is a group of its own")
+            click.echo("no group key is set: each image is its own group")
             return
         rows = list(client.query_all(path, **parameters, limit=PAGE))
     counts = found["counts"]
@@ -40,8 +41,10 @@ def list_command(project: str, key: str | None, torn: bool, as_json: bool) -> No
         [(row["value"], *(str(row[each]) for each in splits)) for row in rows],
     )
     click.echo(
-        f"{counts['groups']:,} groups, {counts['torn']:,} of them torn; the largest has"
-        f" {counts['largest']:,} images; {counts['ungrouped']:,} images are each their own"
+        f"{counted(counts['groups'], 'group')}, {counts['torn']:,} in several splits; the largest"
+        " has"
+        f" {counted(counts['largest'], 'image')}; {counted(counts['ungrouped'], 'image')} without"
+        " a group"
     )
 
 
@@ -49,10 +52,12 @@ def list_command(project: str, key: str | None, torn: bool, as_json: bool) -> No
 @click.argument("project")
 @click.argument("key")
 @click.option("--mend", type=click.Choice(["majority", "draw"]),
-              help="What to do with groups that splits tear: move each to the split that holds most"
-              " of it, or draw the sets again.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
-@click.option("--stratify-by", help="Of the draw: a view's id, or PROJECT/VIEW.")
+              help="What to do with groups that are in several splits: move each to the split"
+                  " that has most of its images, or draw the sets again.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the draw.")
+@click.option(
+    "--stratify-by", help="The view that the draw is stratified by: its id, or PROJECT/VIEW."
+)
 def set_command(
     project: str, key: str, mend: str | None, seed: int, stratify_by: str | None
 ) -> None:
@@ -63,15 +68,16 @@ def set_command(
             body["stratify_by"] = find_view(client, stratify_by)["view_id"]
         answer = client.command(f"projects/{require_project(client, project)}/group-key", body)
     click.echo(
-        f"grouped by {key}: {answer['groups']:,} groups, {answer['torn']:,} were torn,"
-        f" {answer['moved']:,} images moved"
+        f"grouped by {key}: {counted(answer['groups'], 'group')}, {answer['torn']:,} were in"
+        " several splits,"
+        f" {counted(answer['moved'], 'image')} moved"
     )
 
 
 @groups.command("remove")
 @click.argument("project")
 def remove_command(project: str) -> None:
-    """Let each image of PROJECT be a group of its own again; no image moves."""
+    """Remove the group key of PROJECT: each image is its own group again; no image moves."""
     with calling() as client:
         client.delete(f"projects/{require_project(client, project)}/group-key")
-    click.echo("no group key is set: each image is a group of its own")
+    click.echo("no group key is set: each image is its own group")

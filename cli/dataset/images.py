@@ -1,27 +1,40 @@
 """`stemma images`: a project's images, through the public API."""
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.calls import calling, find_view, require_project
 from cli.client import ApiClient, ApiProblem
+from cli.image_files import download_images
 from cli.output import json_option, print_json, print_list, print_table
+from domain.formatting import counted
+from domain.text import escaped
 
 
 @click.group("images")
 def images() -> None:
-    """A project's images. PROJECT is its name or id."""
+    """List a project's images. PROJECT is a name or an id."""
 
 
 @images.command("list")
 @click.argument("project")
-@click.option("--view", help="With the annotations of this view: an id, or PROJECT/VIEW.")
+@click.option("--view", help="Include the annotations in this view: its id, or PROJECT/VIEW.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]))
-@click.option("--concept", help="Those that hold this concept of the view, by its label or id.")
-@click.option("--annotated/--not-annotated", default=None, help="By their state in the view.")
-@click.option("--limit", type=click.IntRange(1), help="The most to list.")
+@click.option("--concept", help="Only those with this concept of the view, by its label or id.")
+@click.option(
+    "--annotated/--not-annotated",
+    default=None,
+    help="Only those annotated, or not annotated, in the view.",
+)
+@click.option(
+    "--metadata", metavar="KEY=VALUE", help="Only those with this value of a metadata key."
+)
+@click.option("--limit", type=click.IntRange(1), help="The maximum number to list.")
+@click.option("--download", type=click.Path(path_type=Path, file_okay=False),
+              help="Also write the files of the listed images to this folder.")  # fmt: skip
 @json_option
 def list_command(
     project: str,
@@ -29,12 +42,17 @@ def list_command(
     split: str | None,
     concept: str | None,
     annotated: bool | None,
+    metadata: str | None,
     limit: int | None,
+    download: Path | None,
     as_json: bool,
 ) -> None:
     """List the images of PROJECT in the order in which they were added."""
     if view is None and (concept is not None or annotated is not None):
-        raise click.UsageError("annotations are those of a view: give --view")
+        raise click.UsageError("--concept and --annotated need a view: give --view")
+    key, separator, value = (metadata or "").partition("=")
+    if metadata is not None and not separator:
+        raise click.UsageError(f"--metadata is KEY=VALUE, got {metadata!r}")
     given: dict[str, Any] = {
         "split": split,
         "annotated": None if annotated is None else str(annotated).lower(),
@@ -50,9 +68,15 @@ def list_command(
         filters = {key: value for key, value in given.items() if value is not None}
         rows = []
         for row in client.query_all(path, **filters):
+            if metadata is not None and row["metadata"].get(key) != value:
+                continue
             rows.append(row)
             if len(rows) == limit:
                 break
+        if download is not None:
+            missing = download_images(client, [row["image_id"] for row in rows], download)
+            for image_id, reason in missing:
+                click.echo(f"image {image_id} is not there: {escaped(reason)}", err=True)
 
     def cells(image: dict[str, Any]) -> tuple[str, ...]:
         held = [labels.get(each["concept_id"], "") for each in image["annotations"]]
@@ -65,20 +89,22 @@ def list_command(
 @images.command("near-duplicates")
 @click.argument("project")
 @click.option("--distance", type=click.IntRange(0, 7), default=6, show_default=True,
-              help="The most bits, of 64, in which perceptual hashes differ.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="The most pairs to list.")
+              help="The maximum number of the 64 bits in which the perceptual hashes"
+                  " differ.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="The maximum number of pairs to list.")
 @click.option("--move", is_flag=True,
-              help="Move each pair, what looks like it, and their groups, together.")  # fmt: skip
+              help="Move the images of each pair to one split, with images that look like them"
+                  " and their groups.")  # fmt: skip
 @click.option("--to", type=click.Choice(["train", "validation", "test"]),
-              help="With --move: to this split; by default test if one is there, or else"
-              " validation.")  # fmt: skip
+              help="The split for --move; by default test if one of the images is in it, else"
+                  " validation.")  # fmt: skip
 @json_option
 def near_duplicates_command(
     project: str, distance: int, limit: int | None, move: bool, to: str | None, as_json: bool
 ) -> None:
     """List training images of PROJECT that look like validation or test images."""
     if to is not None and not move:
-        raise click.UsageError("--to says where --move goes: give --move, too")
+        raise click.UsageError("--to needs --move")
     with calling(exact=as_json) as client:
         path = f"projects/{require_project(client, project)}/near-duplicates"
         pairs = client.query_all(path, distance=distance, limit=min(limit or 500, 500))
@@ -103,7 +129,7 @@ def near_duplicates_command(
         ],
     )
     for answer in moved:
-        click.echo(f"{len(answer['ids']):,} images moved to {answer['split']}")
+        click.echo(f"{counted(len(answer['ids']), 'image')} moved to {answer['split']}")
 
 
 def _unite(

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.calls import calling, find_project, require_project, view_among
 from cli.client import ApiClient, ApiProblem
+from domain.formatting import counted
 from stemma_client.packing import pieces_of
 
 POLL = 0.3
@@ -18,25 +19,27 @@ POLL = 0.3
 
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--project", required=True, help="The project's name or id; a new name makes one.")
+@click.option(
+    "--project", required=True, help="The project's name or id; a new name creates a project."
+)
 @click.option("--view", help="The view's name or id, for formats that hold one view.")
 @click.option("--format", "form", default="auto", show_default=True,
               help="folders, coco, voc, yolo, csv, studio or video.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["classification", "tagging", "detection"]),
-              help="The view's kind, where the format leaves it open.")  # fmt: skip
+              help="The view's kind, if the format does not define it.")  # fmt: skip
 @click.option("--no-new-concepts", is_flag=True, help="Refuse views and concepts that are new.")
-@click.option("--skip-bad", is_flag=True, help="Take what is good; report what is not.")
+@click.option("--skip-bad", is_flag=True, help="Import what is valid; report the rest.")
 @click.option("--clip", is_flag=True, help="Cut boxes that reach beyond their image.")
 @click.option("--unlabelled", type=click.Choice(["negative", "unannotated"]), default="negative",
               show_default=True,
               help="Images that COCO or VOC lists without annotations: without concept, or not"
               " annotated.")  # fmt: skip
 @click.option("--origin", type=click.IntRange(0, 1),
-              help="Where VOC's boxes count from; else as the boxes show.")  # fmt: skip
+              help="The lowest coordinate in VOC boxes; by default as found.")  # fmt: skip
 @click.option("--frame-rate", type=float, default=1.0, show_default=True,
-              help="How many frames of a video are taken a second.")  # fmt: skip
-@click.option("--scenes", is_flag=True, help="Of a video, the first frame of each scene.")
-@click.option("--dry-run", is_flag=True, help="Change nothing; say what would happen.")
+              help="Frames to take from each second of a video.")  # fmt: skip
+@click.option("--scenes", is_flag=True, help="Take only the first frame of each scene of a video.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--on-server", is_flag=True, help="SOURCE is a path on the server.")
 def import_command(
     source: Path,
@@ -56,7 +59,8 @@ def import_command(
 ) -> None:
     """Import a folder or archive of images and annotations, or the frames of a video.
 
-    Nothing is taken in if anything is wrong, unless --skip-bad. Importing again changes nothing.
+    If a file or line is wrong, nothing is imported, unless --skip-bad is given. Importing the same
+    source again changes nothing.
     """
     parameters = {
         "view": view,
@@ -73,8 +77,8 @@ def import_command(
         project_id = find_project(client, project)
         if project_id is None and dry_run:
             raise ApiProblem(
-                f"there is no project {project!r}, and a dry run makes none; make it on the page of"
-                " projects, or leave --dry-run out"
+                f"project {project!r} not found, and a dry run creates none; create it with"
+                " `stemma projects create`, or omit --dry-run"
             )
         if not on_server:
             _check_readable(source)
@@ -83,8 +87,8 @@ def import_command(
         path = f"projects/{project_id}/imports"
         if on_server:
             rate = None if scenes else frame_rate
-            asked = parameters | {"source": str(source), "frame_rate": rate}
-            answer = client.command(path, asked)
+            request = parameters | {"source": str(source), "frame_rate": rate}
+            answer = client.command(path, request)
         else:
             answer = client.send_body(
                 f"{path}/upload",
@@ -100,7 +104,7 @@ def import_command(
 @click.option("--project", required=True, help="The project's name or id.")
 @click.option("--format", "form", required=True, help="coco, voc, yolo, csv or studio.")
 @click.option("--view", "views", multiple=True, help="A view's name or id; all for studio.")
-@click.option("--images", is_flag=True, help="With the image files.")
+@click.option("--images", is_flag=True, help="Include the image files.")
 @click.option("--as-of", help="A past position of the log, or a time.")
 def export_command(
     target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: str | None
@@ -144,15 +148,9 @@ def _follow(client: ApiClient, answer: dict[str, Any]) -> int:
 def _print_result(item: dict[str, Any]) -> int:
     counts = item["counts"] or {}
     if item["status"] in ("completed", "checked"):
-        would = "would be " if item["status"] == "checked" else ""
-        click.echo(
-            f"{item['format']}: {counts['images']:,} images read; {would}added {counts['added']:,},"
-            f" annotated {counts['annotated']:,}, annotated anew {counts['reannotated']:,},"
-            f" put in another split {counts['split_assigned']:,}; {would}made"
-            f" {counts['views']:,} views and {counts['concepts']:,} concepts"
-        )
+        click.echo(_summary(item["format"], counts, dry_run=item["status"] == "checked"))
         if counts["left_out"]:
-            click.echo(f"left out: {counts['left_out']:,} images")
+            click.echo(f"left out: {counted(counts['left_out'], 'image')}")
         for remark in item["summary"]:
             click.echo(f"  {remark['text']}: {remark['count']:,}")
     else:
@@ -163,7 +161,18 @@ def _print_result(item: dict[str, Any]) -> int:
             click.echo(f"  … and {item['problems'] - len(item['first']):,} more", err=True)
     if item["report"]:
         click.echo(
-            f"all of them by place: GET /api/v1/imports/{item['import_id']}/report",
+            f"full report, by file and line: GET /api/v1/imports/{item['import_id']}/report",
             err=True,
         )
     return 0 if item["status"] in ("completed", "checked") else 1
+
+
+def _summary(form: str, counts: dict[str, int], *, dry_run: bool) -> str:
+    """What an import changed, or would change, in a line."""
+    would = "would be " if dry_run else ""
+    return (
+        f"{form}: {counted(counts['images'], 'image')} read; {would}added {counts['added']:,},"
+        f" annotated {counts['annotated']:,}, annotated again {counts['reannotated']:,},"
+        f" moved to another split {counts['split_assigned']:,}; {would}created"
+        f" {counted(counts['views'], 'view')} and {counted(counts['concepts'], 'concept')}"
+    )

@@ -14,16 +14,21 @@ from application.log.store import Store
 from application.training.policies import manifest_of
 from cli.reading import reading
 from domain.aggregates import VERSION
+from domain.formatting import counted
 from domain.training.manifest import canonical_line
 from domain.training.version import DatasetFrozen, VersionCreated
 
 
 @click.command("manifest")
 @click.argument("version_id")
-@click.option("--from-log", is_flag=True, help="Rebuild it from the events and nothing else.")
-@click.option("--output", type=click.File("wb", lazy=True), help="Write its lines here; - to show.")
+@click.option("--from-log", is_flag=True, help="Rebuild it from the events alone.")
+@click.option(
+    "--output",
+    type=click.File("wb", lazy=True),
+    help="Write its lines to this file; - prints them.",
+)
 def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) -> None:
-    """Compare a version's manifest with the digest that the log has of it.
+    """Compare a version's manifest with its digest in the log.
 
     The exit status is 1 if they differ, 2 if they could not be compared. Without --from-log it is
     read from the blob store.
@@ -43,7 +48,7 @@ def manifest_command(version_id: str, from_log: bool, output: IO[bytes] | None) 
             click.echo(f"stemma: {error}", err=True)
             sys.exit(1)
     same = digest.hexdigest() == frozen.manifest
-    click.echo(f"sha256 {digest.hexdigest()}, {images:,} images", err=True)
+    click.echo(f"sha256 {digest.hexdigest()}, {counted(images, 'image')}", err=True)
     click.echo("equal to the log's" if same else f"the log has {frozen.manifest}", err=True)
     sys.exit(0 if same else 1)
 
@@ -58,7 +63,7 @@ def _events(store: Store, version_id: str) -> tuple[VersionCreated, DatasetFroze
             case DatasetFrozen() as event:
                 frozen = event
     if created is None:
-        raise click.UsageError(f"there is no version {version_id!r}")
+        raise click.UsageError(f"version {version_id!r} not found")
     if frozen is None:
         raise click.UsageError(f"the dataset of version {version_id!r} is not frozen yet")
     return created, frozen

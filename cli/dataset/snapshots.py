@@ -6,11 +6,12 @@ import click
 
 from cli.calls import calling, find_view, require_project
 from cli.output import json_option, print_json, print_list
+from domain.formatting import moment_of
 
 
 @click.group("snapshots")
 def snapshots() -> None:
-    """Names of positions of a project's dataset. PROJECT is its name or id."""
+    """Manage names for positions of a project's dataset. PROJECT is a name or an id."""
 
 
 @snapshots.command("list")
@@ -23,7 +24,7 @@ def list_command(project: str, as_json: bool) -> None:
 
     def row(snapshot: dict[str, Any]) -> tuple[str, ...]:
         position = str(snapshot["log_position"])
-        return snapshot["name"], position, snapshot["named_by"], snapshot["named_at"]
+        return snapshot["name"], position, snapshot["named_by"], moment_of(snapshot["named_at"])
 
     print_list(rows, ("name", "position", "named by", "at"), row, as_json=as_json)
 
@@ -33,7 +34,7 @@ def list_command(project: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--position", type=int, help="A position of the log; by default now.")
 def name_command(project: str, name: str, position: int | None) -> None:
-    """Name the dataset of PROJECT, as it is now or at a position."""
+    """Name the dataset of PROJECT, now or at a position."""
     with calling() as client:
         path = f"projects/{require_project(client, project)}/snapshots"
         client.command(path, {"name": name, "position": position})
@@ -55,7 +56,7 @@ def remove_command(project: str, name: str) -> None:
 @click.argument("first")
 @click.argument("second", required=False)
 @click.option("--change", type=click.Choice(["added", "removed", "relabelled", "moved"]),
-              help="Only these images.")  # fmt: skip
+              help="Only images with this change.")  # fmt: skip
 @click.option("--view", help="Labels of this view only: an id, or PROJECT/VIEW.")
 @json_option
 def diff_command(
@@ -66,7 +67,7 @@ def diff_command(
     view: str | None,
     as_json: bool,
 ) -> None:
-    """Compare the dataset of PROJECT at FIRST with SECOND, by default now.
+    """Compare the dataset of PROJECT at FIRST with SECOND, by default the current one.
 
     Each is a snapshot's name, a position of the log or a time.
     """

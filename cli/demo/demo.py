@@ -16,6 +16,7 @@ from cli.demo.runs import demo_training
 from cli.demo.system import demo_system, write_result
 from cli.experiments.screen import best_in_words, watch_experiment
 from cli.training.demo_screen import library_table, watch
+from domain.formatting import counted, percent
 from domain.library.view import CLASSIFICATION
 
 _NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP", "map_50": "mAP at IoU 0.50"}
@@ -147,9 +148,9 @@ def _found(console: Console, row: dict[str, Any], result: ExperimentResult) -> b
     saved = 1 - result.epochs_trained / max(result.epochs_planned, 1)
     console.print(
         f"[green]The best of {result.trials} is {best_in_words(row)}, after {result.seconds} s;"
-        f" pruning {result.pruned} trials saved {saved:.0%} of the epochs[/green]"
+        f" pruning {counted(result.pruned, 'trial')} saved {percent(saved)} of the epochs[/green]"
     )
-    console.print(f"Every choice is derived again by `stemma audit experiment {result.experiment}`")
+    console.print(f"`stemma audit experiment {result.experiment}` derives every choice again")
     return True
 
 
@@ -184,14 +185,11 @@ def _farewell(
     console.print(f"Its saved checkpoint: `{checkpoint}`", soft_wrap=True)
     if keep:
         console.print(
-            "Stemma is still running. `stemma login` signs a browser in, `stemma status` looks"
-            " inside, `stemma down` stops it."
+            "Stemma is still running. `stemma login` signs a browser in, `stemma status` shows"
+            " its state, `stemma down` stops it."
         )
     else:
-        console.print(
-            "Once nothing runs any more, `stemma up` starts all of it again, with this version in"
-            " it."
-        )
+        console.print("`stemma up` starts it again, with this version in it.")
 
 
 def _succeeded(console: Console, version: dict[str, Any], plan: Plan, result: DemoResult) -> bool:
@@ -205,6 +203,6 @@ def _succeeded(console: Console, version: dict[str, Any], plan: Plan, result: De
         return False
     console.print(
         f"[green]Ready with {name} {value:.3f} after {result.seconds} s and"
-        f" {result.events:,} events[/green]"
+        f" {counted(result.events, 'event')}[/green]"
     )
     return True

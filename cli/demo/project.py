@@ -59,7 +59,7 @@ def _annotated_digits(
     key = _keys_of(content.hexdigest())
     uploaded = upload_digits(client, key, project["name"], plan.view, files, digits, split)
     console.print(f"The project has {len(files):,} images of handwritten digits")
-    console.print("They are annotated with ten concepts, and 20 % of them validate")
+    console.print("They are annotated with ten concepts, and 20% of them are the validation set")
     return uploaded.view_id
 
 
@@ -118,7 +118,10 @@ def _imported_scenes(client: ApiClient, console: Console, plan: Plan, seed: int)
         key = _keys_of(content.hexdigest())
         made = client.command("projects", {"name": SCENES}, key("project"))
         _import(client, made["id"], folder, key)
-    console.print(f"The project has {count:,} scenes of handwritten digits; {VALIDATION} validate")
+    console.print(
+        f"The project has {count:,} scenes of handwritten digits; {VALIDATION} are the"
+        " validation set"
+    )
     rows = client.query(f"projects/{made['id']}/views")["items"]
     (view_id,) = (row["view_id"] for row in rows if row["name"] == plan.view)
     return str(view_id)

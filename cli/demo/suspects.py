@@ -22,6 +22,7 @@ from cli.demo.project import VALIDATION_SHARE, upload_digits
 from cli.demo.runs import demo_training
 from cli.demo.system import demo_system, write_result
 from cli.training.demo_screen import watch
+from domain.formatting import counted
 
 WRONG_SHARE = 0.1
 """Of all labels, in either split."""
@@ -78,8 +79,9 @@ def run_suspects_demo(
             suspects = _suspects(client, first)
             corrected, upheld = _decide(client, first, suspects, digits)
             say(
-                f"{len(suspects)} suspects, of {len(digits.wrong)} wrong labels:"
-                f" {corrected} corrected, {upheld} upheld since they are right"
+                f"{counted(len(suspects), 'suspect')}, of"
+                f" {counted(len(digits.wrong), 'wrong label')}:"
+                f" {corrected} corrected, {upheld} upheld because they are right"
             )
             second = train("With corrected labels")
             after = _accuracy(client, second, digits)
@@ -101,7 +103,8 @@ def run_suspects_demo(
     write_result(json_file, result)
     colour = "green" if after > before else "red"
     console.print(
-        f"[{colour}]Accuracy on the validation images, by their right labels: {before:.3f} before,"
+        f"[{colour}]Accuracy on the validation images, by their correct labels: {before:.3f}"
+        " before,"
         f" {after:.3f} after, in {result.seconds} s[/{colour}]"
     )
     return 0 if after > before else 1
@@ -126,7 +129,7 @@ def _upload(client: ApiClient, say: Callable[[str], None], seed: int) -> Digits:
         labels,
         {"size": VALIDATION_SHARE, "seed": seed},
     )
-    say(f"{len(wrong)} of {len(files):,} images have a wrong label on purpose")
+    say(f"{len(wrong):,} of {len(files):,} images get a wrong label on purpose")
     truth = dict(zip(uploaded.image_ids, digits, strict=True))
     wrong_ids = frozenset(uploaded.image_ids[n] for n in wrong)
     return Digits(uploaded.view_id, uploaded.concepts, truth, wrong_ids)
@@ -187,4 +190,4 @@ def _tell_how_they_moved(
     moved = ", ".join(
         f"{counts[change]} {change}" for change in ("right", "fixed", "broken", "wrong")
     )
-    say(f"{since['images']} images were corrected since '{since['name']}': {moved}")
+    say(f"{counted(since['images'], 'image')} corrected since '{since['name']}': {moved}")

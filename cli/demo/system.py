@@ -55,16 +55,16 @@ def find_or_start(data: Path, say: Callable[[str], None]) -> tuple[str, str]:
             runtime = read_runtime(data)
             if runtime is not None and wait_ready(runtime.api_url, 1):
                 if up is None:
-                    say(f"Using what runs already at {runtime.api_url}")
+                    say(f"Using the system that runs at {runtime.api_url}")
                 return runtime.api_url, _key(runtime)
         elif up is None or up.poll() == FolderInUse.exit_status:
-            say(f"Starting PostgreSQL, NATS, the parts and a worker in {data}")
+            say(f"Starting PostgreSQL, NATS, the services and a worker in {data}")
             argv = [sys.executable, "-m", "cli.main", "up", "--until-demos-end"]
             up = spawn(argv, log=log, death_signal=None)
         elif up.returncode is not None:
             break
         time.sleep(0.05)
-    raise ApiProblem(f"the parts did not come up; {log} ends with:\n{log_tail(log, begin)}")
+    raise ApiProblem(f"the services did not start; {log} ends with:\n{log_tail(log, begin)}")
 
 
 def is_running(data: Path) -> bool:

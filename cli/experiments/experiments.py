@@ -9,13 +9,13 @@ import msgspec
 from rich.console import Console
 
 from adapters.settings import load_settings
-from cli.calls import calling, find_experiment, find_view
+from cli.calls import SET, calling, find_experiment, find_view, parse_options
 from cli.client import ApiClient, ApiProblem
 from cli.experiments.screen import best_in_words, trials_table, watch_experiment
 from cli.output import json_option, print_json, print_list
 from cli.training.take_away import download_version
-from cli.training.training import SET, parse_options
 from domain.experiments.presets import Preset
+from domain.formatting import counted
 
 
 @click.group("experiment")
@@ -29,17 +29,21 @@ def experiment() -> None:
     "--preset", type=click.Choice([each.value for each in Preset]), default=Preset.QUICK.value,
     show_default=True, help="quick: 8 trials of 6 epochs; thorough: 24 trials of 9.",
 )  # fmt: skip
-@click.option("--name", help="What the experiment is called.")
-@click.option("--budget", type=int, help="How many trials, instead of the preset's.")
-@click.option("--concurrency", type=int, help="How many trials are queued or train at once.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choices.")
-@click.option("--no-pruning", is_flag=True, help="Train each trial to its end.")
+@click.option("--name", help="The name of the experiment.")
+@click.option("--budget", type=int, help="The number of trials, instead of that of the preset.")
+@click.option(
+    "--concurrency", type=int, help="The number of trials that are queued or training at once."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the choices.")
+@click.option("--no-pruning", is_flag=True, help="Do not prune: train each trial to its end.")
 @click.option(
     "--space", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A JSON file with what the trials vary; `stemma experiment space` writes the default.",
 )  # fmt: skip
 @SET
-@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if a best is found.")
+@click.option(
+    "--follow", is_flag=True, help="Watch it; exit with 0 only if a best trial was found."
+)
 def start_command(
     view: str,
     preset: str,
@@ -88,8 +92,8 @@ def _estimate(client: ApiClient, view_id: str, experiment_id: str) -> str:
         concurrency=row["concurrency"],
     )
     return (
-        f"{estimate['trainings']} trainings of at most {estimate['epochs']:g} epochs on"
-        f" {estimate['train_images']:,} images. {estimate['duration']}"
+        f"{counted(estimate['trainings'], 'training')} of at most {estimate['epochs']:g} epochs on"
+        f" {counted(estimate['train_images'], 'image')}. {estimate['duration']}"
     )
 
 
@@ -97,13 +101,13 @@ def _space_in(path: Path) -> object:
     try:
         return msgspec.json.decode(path.read_bytes())
     except msgspec.DecodeError as error:
-        raise click.BadParameter(f"{path} is no JSON: {error}", param_hint="--space") from error
+        raise click.BadParameter(f"{path} is not JSON: {error}", param_hint="--space") from error
 
 
 @experiment.command("space")
 @click.argument("kind", type=click.Choice(["classification", "tagging", "detection"]))
 def space_command(kind: str) -> None:
-    """Write what experiments in a view of this kind vary by default, as JSON to edit."""
+    """Write the default search space of a kind of view, as JSON to edit."""
     with calling() as client:
         space = client.query(f"forms/{kind}/space")["space"]
     click.echo(msgspec.json.format(msgspec.json.encode(space)))
@@ -136,7 +140,9 @@ def _row(experiment: dict[str, Any]) -> tuple[str, ...]:
 
 @experiment.command("show")
 @click.argument("experiment")
-@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if a best is found.")
+@click.option(
+    "--follow", is_flag=True, help="Watch it; exit with 0 only if a best trial was found."
+)
 @json_option
 def show_command(experiment: str, follow: bool, as_json: bool) -> None:
     """Show an experiment and its trials, the best first."""
@@ -168,7 +174,7 @@ def stop_command(experiment: str) -> None:
 @click.argument("experiment")
 @click.option(
     "--download", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
-    help="Write its weights, description and model card there.",
+    help="Write its weights, description and model card to this folder.",
 )  # fmt: skip
 def best_command(experiment: str, folder: Path | None) -> None:
     """Write the id of the best version so far."""

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from cli.client import ApiClient
+from domain.formatting import counted, duration
 
 OBJECTIVES = {
     "validation_accuracy": "accuracy",
@@ -39,13 +40,8 @@ def watch_experiment(client: ApiClient, experiment_id: str, console: Console) ->
 def _description(row: dict[str, Any]) -> str:
     counts, left = row["counts"], row["seconds_left"]
     done = counts["completed"] + counts["pruned"] + counts["failed"]
-    time_left = "" if left is None else f", {_duration(left)} left"
-    return f"{done} of {row['budget']} trials{time_left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min" if minutes else f"{rest} s"
+    time_left = "" if left is None else f", {duration(left)} left"
+    return f"{done} of {counted(row['budget'], 'trial')}{time_left}"
 
 
 def best_in_words(row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import click
 from cli.calls import calling, find_version
 from cli.flip_book.csv_file import print_csv
 from cli.output import json_option, print_json, print_table
+from domain.formatting import counted
 
 _METRICS = ("confidence", "variability", "correctness", "aum", "loss")
 
@@ -16,9 +17,11 @@ _METRICS = ("confidence", "variability", "correctness", "aum", "loss")
 @click.argument("version")
 @click.option("--epoch", type=click.IntRange(min=1), help="The items after this epoch.")
 @click.option("--item", help="One item over the epochs, by its key.")
-@click.option("--csv", "as_csv", is_flag=True, help="All items after --epoch, or the last, as CSV.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="All items after --epoch, by default the last, as CSV."
+)
 @click.option("--sort", default="confidence", show_default=True, help="The metric to sort by.")
-@click.option("--descending", is_flag=True, help="The highest first.")
+@click.option("--descending", is_flag=True, help="Highest first.")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @json_option
 def flip_book_command(
@@ -31,7 +34,8 @@ def flip_book_command(
     limit: int,
     as_json: bool,
 ) -> None:
-    """See how a version learnt its images: the recorded epochs, the items after one, or an item."""
+    """Show how a version learned its images: the recorded epochs, the items after one, or one
+    item."""
     with calling(exact=as_json) as client:
         path = f"versions/{find_version(client, version)}/flip-book"
         if as_csv:
@@ -73,7 +77,9 @@ def _print_items(page: dict[str, Any]) -> None:
         for row in page["items"]
     ]
     print_table(("item id", "file", "concept", "predicted", *_METRICS, "region"), rows)
-    click.echo(f"{len(page['items'])} of {page['count']} items after epoch {page['epoch']}")
+    click.echo(
+        f"{len(page['items']):,} of {counted(page['count'], 'item')} after epoch {page['epoch']}"
+    )
 
 
 def _print_item(view: dict[str, Any]) -> None:

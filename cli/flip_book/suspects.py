@@ -17,8 +17,10 @@ _PAUSE_SECONDS = 0.5
 @click.command("suspects")
 @click.argument("version")
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
-@click.option("--split", type=click.Choice(["train", "validation"]), help="Of one split only.")
-@click.option("--concept", metavar="ID", help="Those whose label is this concept.")
+@click.option(
+    "--split", type=click.Choice(["train", "validation"]), help="Only suspects of this split."
+)
+@click.option("--concept", metavar="ID", help="Only suspects with this concept as their label.")
 @click.option(
     "--state",
     type=click.Choice(["open", "unsure", "upheld", "corrected", "changed", "all"]),
@@ -26,11 +28,15 @@ _PAUSE_SECONDS = 0.5
     show_default=True,
 )
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
-@click.option("--csv", "as_csv", is_flag=True, help="All of them as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="All suspects, as CSV.")
 @json_option
-@click.option("--uphold", "decision", flag_value="upheld", help="The labels of KEYs are right.")
+@click.option(
+    "--uphold", "decision", flag_value="upheld", help="Uphold the labels of KEYs as right."
+)
 @click.option("--unsure", "decision", flag_value="unsure", help="Leave the KEYs unsure.")
-@click.option("--correct", "decision", flag_value="corrected", help="Take their suggestions.")
+@click.option(
+    "--correct", "decision", flag_value="corrected", help="Apply the suggested corrections of KEYs."
+)
 def suspects_command(
     version: str,
     keys: tuple[str, ...],
@@ -44,10 +50,10 @@ def suspects_command(
 ) -> None:
     """List the labels of a version's images that deserve a second look, or decide about some.
 
-    A decision is about the suspects with these KEYs, and is an event of their images.
+    A decision applies to the suspects with these KEYs, and is recorded as events of their images.
     """
     if bool(keys) != (decision is not None):
-        raise click.UsageError("a decision takes one or more KEYs, and KEYs take a decision")
+        raise click.UsageError("give both one or more KEYs and a decision")
     with calling(exact=as_json) as client:
         path = f"versions/{find_version(client, version)}/suspects"
         if decision is not None:
@@ -91,4 +97,4 @@ def _print(view: dict[str, Any]) -> None:
         )
         click.echo(f"    {row['item']}")
     counts = ", ".join(f"{number} {state}" for state, number in view["counts"].items() if number)
-    click.echo(f"{len(view['items'])} of {view['count']}; in all {counts or 'none'}")
+    click.echo(f"{len(view['items'])} of {view['count']}; in total {counts or 'none'}")

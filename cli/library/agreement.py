@@ -6,6 +6,7 @@ import click
 
 from cli.calls import calling, find_view
 from cli.output import json_option, print_json, print_table
+from domain.formatting import counted, percent
 
 
 @click.command("agreement")
@@ -13,8 +14,8 @@ from cli.output import json_option, print_json, print_table
 @click.option("--differing", is_flag=True, help="List the images that were annotated differently.")
 @json_option
 def agreement_command(view: str, differing: bool, as_json: bool) -> None:
-    """Show how far blind annotations of VIEW agree with the others: Cohen's kappa, per two
-    accounts and per concept; of boxes, F1 and mean IoU too."""
+    """Show how far blind annotations of VIEW agree with the others: Cohen's kappa for each pair of
+    accounts and each concept; for boxes, also F1 and mean IoU."""
     with calling(exact=as_json) as client:
         row = find_view(client, view)
         path = f"views/{row['view_id']}/agreement"
@@ -54,7 +55,7 @@ def _show(measured: dict[str, Any], labels: dict[str, str]) -> None:
             (
                 ", ".join(each["accounts"]),
                 f"{each['images']:,}",
-                f"{each['equal'] / each['images']:.1%}",
+                percent(each["equal"] / each["images"], 1),
                 _number(each["kappa"]),
                 *(_number(each["boxes"][name]) for name in ("f1", "mean_iou") if boxed),
             )
@@ -73,7 +74,8 @@ def _show(measured: dict[str, Any], labels: dict[str, str]) -> None:
         ],
     )
     click.echo(
-        f"{agreement['images']:,} images annotated twice, {agreement['equal']:,} alike; kappa"
+        f"{counted(agreement['images'], 'image')} annotated twice, {agreement['equal']:,} the"
+        " same way; kappa"
         f" {_number(agreement['kappa'])}"
     )
 

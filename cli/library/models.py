@@ -11,7 +11,7 @@ from cli.output import json_option, print_list
 
 @click.group("models")
 def models() -> None:
-    """The models of a view, each a set of its concepts."""
+    """List and fork the models of a view. A model is a set of concepts."""
 
 
 @models.command("list")
@@ -35,12 +35,12 @@ def _row(library: dict[str, Any]) -> tuple[str, ...]:
 @click.argument("model")
 @click.option(
     "--concept", "concepts", multiple=True, required=True,
-    help="A concept of the new model, by its label or id; as often as needed.",
+    help="A concept of the new model, by its label or id; may be repeated.",
 )  # fmt: skip
 @click.option("--why", required=True, help="The reason, which stays in the history.")
 @click.option("--name", help="The new model's name.")
 def fork_command(model: str, concepts: tuple[str, ...], why: str, name: str | None) -> None:
-    """Create a model of other concepts with MODEL, an id, as its parent."""
+    """Create a model with other concepts and MODEL, an id, as its parent."""
     with calling() as client:
         row = client.query(f"models/{model}")["model"]
         view = find_view(client, row["view_id"])

@@ -6,15 +6,16 @@ import click
 
 from cli.calls import calling, require_project
 from cli.output import json_option, print_list
+from domain.formatting import moment_of
 
 
 @click.group("projects")
 def projects() -> None:
-    """Projects, which hold images. PROJECT is a name or an id."""
+    """Manage projects. PROJECT is a name or an id."""
 
 
 @projects.command("list")
-@click.option("--name", help="Those whose name contains this.")
+@click.option("--name", help="Only those whose name contains this text.")
 @json_option
 def list_command(name: str | None, as_json: bool) -> None:
     """List the projects in which you have a role, newest first."""
@@ -25,7 +26,7 @@ def list_command(name: str | None, as_json: bool) -> None:
 
 
 def _row(project: dict[str, Any]) -> tuple[str, ...]:
-    return project["name"], project["created_at"], project["project_id"]
+    return project["name"], moment_of(project["created_at"]), project["project_id"]
 
 
 @projects.command("create")
@@ -40,7 +41,7 @@ def create_command(name: str) -> None:
 @click.argument("project")
 @click.argument("name")
 def rename_command(project: str, name: str) -> None:
-    """Give PROJECT another name."""
+    """Rename PROJECT."""
     with calling() as client:
         client.change(f"projects/{require_project(client, project)}", {"name": name})
     click.echo(f"renamed to {name}")

@@ -8,36 +8,41 @@ import click
 
 from cli.calls import calling, find_version, find_view
 from cli.output import json_option, print_json, print_table
+from domain.formatting import counted, percent
 
 LOOK_SECONDS = 0.5
 _BY = click.option(
     "--by", type=click.Choice(["entropy", "margin"]), default="entropy", show_default=True,
-    help="How unsure the version is.",
+    help="The measure of uncertainty.",
 )  # fmt: skip
 
 
 @click.group("suggestions")
 def suggestions() -> None:
-    """What a version proposes for images without annotation. VIEW is an id, or PROJECT/VIEW."""
+    """Manage the annotations that a version suggests. VIEW is an id, or PROJECT/VIEW."""
 
 
 @suggestions.command("request")
 @click.argument("view")
 @click.argument("version")
-@click.option("--follow", is_flag=True, help="Wait for them; exit with 0 only if there are some.")
+@click.option(
+    "--follow", is_flag=True, help="Wait for the suggestions; exit with 0 only if there are any."
+)
 def request_command(view: str, version: str, follow: bool) -> None:
-    """Ask for suggestions of VERSION, a ready one of VIEW, by its id or PROJECT/VIEW/NAME."""
+    """Request suggestions of VERSION, a ready version of VIEW, by its id or PROJECT/VIEW/NAME."""
     with calling() as client:
         version_id = find_version(client, version)
         path = f"views/{find_view(client, view)['view_id']}/suggestions"
         position = client.command(path, {"version_id": version_id})["position"]
         request = client.query(path, at_least=position, limit=1)["request"]
-        click.echo(f"request {request['number']} for {request['images']:,} images")
+        click.echo(f"request {request['number']} for {counted(request['images'], 'image')}")
         while follow and request["status"] in ("queued", "running"):
             time.sleep(LOOK_SECONDS)
             request = client.query(path, limit=1)["request"]
         if follow:
-            click.echo(request["failure"] or f"{request['images']:,} images have suggestions")
+            click.echo(
+                request["failure"] or f"{counted(request['images'], 'image')} with suggestions"
+            )
             sys.exit(0 if request["status"] == "done" else 1)
 
 
@@ -51,7 +56,7 @@ def request_command(view: str, version: str, follow: bool) -> None:
 def list_command(
     view: str, by: str, random_share: float, seed: int, limit: int, as_json: bool
 ) -> None:
-    """List the open suggestions of VIEW, the least sure first."""
+    """List the open suggestions of VIEW, the least certain first."""
     query = {"by": by, "random_share": random_share, "seed": seed, "limit": limit}
     with calling(exact=as_json) as client:
         row = find_view(client, view)
@@ -73,9 +78,9 @@ def list_command(
 
 @suggestions.command("accept")
 @click.argument("view")
-@click.option("--least", type=float, required=True, help="The least score, from 0 to 1.")
+@click.option("--least", type=float, required=True, help="The minimum score, from 0 to 1.")
 def accept_command(view: str, least: float) -> None:
-    """Accept the open suggestions of VIEW with this score or more, at most 1,000 at once."""
+    """Accept the open suggestions of VIEW with at least this score, at most 1,000 at once."""
     with calling() as client:
         path = f"views/{find_view(client, view)['view_id']}/suggestions"
         position = client.command(f"{path}/accept", {"least_score": least})["position"]
@@ -87,7 +92,8 @@ def accept_command(view: str, least: float) -> None:
 @click.argument("view")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 def reject_command(view: str, images: tuple[str, ...]) -> None:
-    """Reject what is suggested for images of VIEW, by their ids; they stay without annotation."""
+    """Reject the suggestions for images of VIEW, by the ids of the images; they stay
+    unannotated."""
     with calling() as client:
         path = f"views/{find_view(client, view)['view_id']}/suggestions"
         position = client.command(f"{path}/reject", {"image_ids": images})["position"]
@@ -100,5 +106,5 @@ def _became(outcomes: dict[str, Any] | None) -> str:
         return ""
     share = outcomes["accepted_unchanged"]
     counts = f"{outcomes['accepted']:,} accepted, {outcomes['changed']:,} changed"
-    unchanged = "" if share is None else f"; {share:.0%} of them accepted unchanged"
+    unchanged = "" if share is None else f"; {percent(share)} of them accepted unchanged"
     return f"; {counts}, {outcomes['rejected']:,} rejected{unchanged}"

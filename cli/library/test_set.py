@@ -9,6 +9,7 @@ import click
 from cli.calls import calling, find_version
 from cli.client import ApiClient
 from cli.output import json_option, print_json
+from domain.formatting import moment_of
 
 LOOK_SECONDS = 0.5
 
@@ -24,12 +25,18 @@ _METRICS = {
 
 @click.command("test")
 @click.argument("version")
-@click.option("--reason", required=True, help="Why the test set is opened; it stays in the log.")
-@click.option("--follow", is_flag=True, help="Wait for the result; exit with 0 only if it is one.")
+@click.option(
+    "--reason", required=True, help="The reason for opening the test set; it stays in the log."
+)
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Wait for the result; exit with 0 only if the evaluation succeeds.",
+)
 def order_command(version: str, reason: str, follow: bool) -> None:
-    """Evaluate VERSION, a ready one, on its project's test set.
+    """Evaluate VERSION, a ready version, on its project's test set.
 
-    Who ordered it, why, and how often the test set was evaluated before is recorded.
+    The log records who requested it, why, and how often the test set was evaluated before.
     """
     with calling() as client:
         path = f"versions/{find_version(client, version)}/test-evaluations"
@@ -55,8 +62,8 @@ def list_command(version: str, as_json: bool) -> None:
         return
     for evaluation in view["items"]:
         click.echo(
-            f"{evaluation['number']}: {_outcome(evaluation)}; ordered by"
-            f" {evaluation['requested_by']} at {evaluation['requested_at']}:"
+            f"{evaluation['number']}: {_outcome(evaluation)}; requested by"
+            f" {evaluation['requested_by']} at {moment_of(evaluation['requested_at'])}:"
             f" {evaluation['reason']}; earlier in this view: {evaluation['earlier_of_view']}"
         )
     click.echo(f"evaluations on the test set in this view: {view['evaluations_of_view']}")

@@ -5,8 +5,12 @@ from typing import Any
 import click
 
 from cli.calls import calling, find_version, find_view, require_project
+from cli.later import LaterGroup
 from cli.library import test_set
+from cli.library.adoption import adopt_command
+from cli.library.source import source_command
 from cli.output import json_option, print_json, print_list
+from domain.formatting import moment_of
 
 _SHOWN = (
     "name",
@@ -14,6 +18,7 @@ _SHOWN = (
     "status",
     "reason",
     "architecture",
+    "adopted",
     "indicator",
     "validation_loss",
     "train_images",
@@ -24,23 +29,29 @@ _SHOWN = (
 )
 
 
-@click.group("versions")
+@click.group(
+    "versions",
+    cls=LaterGroup,
+    commands_later={"train": "cli.training.training:train_command"},
+)
 def versions() -> None:
-    """Model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
+    """Manage model versions. VERSION is an id, or PROJECT/VIEW/NAME."""
 
 
 versions.add_command(test_set.order_command)
 versions.add_command(test_set.list_command)
+versions.add_command(adopt_command)
+versions.add_command(source_command)
 
 
 @versions.command("list")
 @click.argument("view", required=False)
-@click.option("--project", help="Those of one project, by its name or id.")
-@click.option("--status", help="Those in this state, such as ready or training.")
-@click.option("--architecture", help="Those of this architecture.")
-@click.option("--name", help="Those whose name contains this.")
-@click.option("--archived", is_flag=True, help="Archived ones, too.")
-@click.option("--no-trials", is_flag=True, help="Without the trials of experiments.")
+@click.option("--project", help="Only versions of this project, by its name or id.")
+@click.option("--status", help="Only versions with this status, such as ready or training.")
+@click.option("--architecture", help="Only versions of this architecture.")
+@click.option("--name", help="Only those whose name contains this text.")
+@click.option("--archived", is_flag=True, help="Include archived ones.")
+@click.option("--no-trials", is_flag=True, help="Leave out the trials of experiments.")
 @click.option(
     "--sort",
     type=click.Choice(
@@ -48,7 +59,7 @@ versions.add_command(test_set.list_command)
     ),
     default="newest", show_default=True,
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="The most to list.")
+@click.option("--limit", type=click.IntRange(1), help="The maximum number to list.")
 @json_option
 def list_command(
     view: str | None,
@@ -62,7 +73,7 @@ def list_command(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the versions of VIEW, an id or PROJECT/VIEW; without it, those of all views."""
+    """List the versions of VIEW, an id or PROJECT/VIEW; by default those of all views."""
     given: dict[str, Any] = {
         "status": status,
         "architecture": architecture,
@@ -92,9 +103,9 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
     return (
         version["name"],
         version["status"],
-        version["architecture"],
+        version["architecture"] + (" (adopted)" if version.get("adopted") else ""),
         "" if indicator is None else f"{indicator:.4f}",
-        version["created_at"],
+        moment_of(version["created_at"]),
         version["version_id"],
     )
 
@@ -103,12 +114,13 @@ def _row(version: dict[str, Any]) -> tuple[str, ...]:
 @click.argument("version")
 @json_option
 def show_command(version: str, as_json: bool) -> None:
-    """Show a version: its state, its results and what it was made of."""
+    """Show a version: its state, its results and its configuration."""
     with calling(exact=as_json) as client:
         row = client.query(f"versions/{find_version(client, version)}")["version"]
     if as_json:
         print_json(row)
         return
     for key in _SHOWN:
-        if row[key] is not None:
-            click.echo(f"{key.replace('_', ' ')}: {row[key]}")
+        value = row.get(key)
+        if value is not None and value is not False:
+            click.echo(f"{key.replace('_', ' ')}: {value}")

@@ -7,20 +7,22 @@ import click
 from cli.calls import calling, find_view, require_project, view_among
 from cli.client import ApiProblem
 from cli.library.agreement import agreement_command
+from cli.library.dataset import dataset_command
 from cli.output import json_option, print_list
 
 
 @click.group("views")
 def views() -> None:
-    """The views of a project. VIEW is an id, or PROJECT/VIEW by their names."""
+    """Manage the views of a project. VIEW is an id, or PROJECT/VIEW by their names."""
 
 
 views.add_command(agreement_command)
+views.add_command(dataset_command)
 
 
 @views.command("list")
 @click.argument("project")
-@click.option("--archived", is_flag=True, help="Archived ones, too.")
+@click.option("--archived", is_flag=True, help="Include archived ones.")
 @json_option
 def list_command(project: str, archived: bool, as_json: bool) -> None:
     """List the views of PROJECT, by its name or id."""
@@ -37,8 +39,8 @@ def _row(view: dict[str, Any]) -> tuple[str, ...]:
 
 when_option = click.option(
     "--when", "groups", multiple=True,
-    help="Concepts of the parent, by label or id, with commas between them: items that have all of"
-    " these. As often as needed: items that have any of these.",
+    help="Concepts of the parent, by label or id, separated by commas: items that have all of"
+        " them. May be repeated: items that match any of the groups.",
 )  # fmt: skip
 
 
@@ -46,13 +48,13 @@ when_option = click.option(
 @click.argument("project")
 @click.argument("name")
 @click.option("--kind", required=True, help="classification, tagging or detection.")
-@click.option("--parent", help="A view of the project, by its name or id, that this one stands on.")
+@click.option("--parent", help="The parent view, by its name or id.")
 @when_option
 def create_command(
     project: str, name: str, kind: str, parent: str | None, groups: tuple[str, ...]
 ) -> None:
-    """Create a view in PROJECT. With --parent it is about those of the parent's images that have
-    concepts named by --when; of a detection view, about a crop for each box."""
+    """Create a view in PROJECT. With --parent, its items are the parent's images with the concepts
+    in --when; for a detection parent, a crop for each such box."""
     with calling() as client:
         project_id = require_project(client, project)
         body: dict[str, Any] = {"name": name, "kind": kind}
@@ -62,7 +64,7 @@ def create_command(
             row = next(row for row in rows if row["view_id"] == parent_id)
             body |= {"parent_id": parent_id, "conditions": _conditions(row, groups)}
         elif groups:
-            raise ApiProblem("--when is about a parent's concepts; give --parent")
+            raise ApiProblem("--when needs a parent view: give --parent")
         created = client.command(f"projects/{project_id}/views", body)
     click.echo(f"created {name}: {created['id']}")
 
@@ -100,7 +102,7 @@ def _conditions(parent: dict[str, Any], groups: tuple[str, ...]) -> list[list[st
 @click.argument("view")
 @click.argument("name")
 def rename_command(view: str, name: str) -> None:
-    """Give VIEW another name."""
+    """Rename VIEW."""
     with calling() as client:
         client.change(f"views/{find_view(client, view)['view_id']}", {"name": name})
     click.echo(f"renamed to {name}")
@@ -109,8 +111,8 @@ def rename_command(view: str, name: str) -> None:
 @views.command("archive")
 @click.argument("view")
 def archive_command(view: str) -> None:
-    """Archive VIEW: it leaves the lists, and nothing is annotated or trained in it. Nothing is
-    deleted."""
+    """Archive VIEW: it is no longer listed, and nothing can be annotated or trained in it. Nothing
+    is deleted."""
     with calling() as client:
         row = find_view(client, view)
         client.delete(f"views/{row['view_id']}")
@@ -120,7 +122,7 @@ def archive_command(view: str) -> None:
 @views.command("restore")
 @click.argument("view")
 def restore_command(view: str) -> None:
-    """Take VIEW up again after it was archived."""
+    """Restore VIEW after it was archived."""
     with calling() as client:
         row = find_view(client, view, archived=True)
         client.command(f"views/{row['view_id']}/restore", None)

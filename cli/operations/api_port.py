@@ -26,12 +26,14 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise click.ClickException(
-                    f"the API cannot listen on {host} port {port}: {error}. STEMMA_API_HOST is an"
-                    " address of this machine, such as 127.0.0.1, and --port one that you may use"
+                    f"the API cannot listen on {host} port {port}: {error}. STEMMA_API_HOST must"
+                    " be an address of this machine, such as 127.0.0.1, and --port a port that"
+                    " you may use"
                 ) from error
             if wanted:
                 raise click.ClickException(
-                    f"port {wanted} is taken: end what has it, or choose another with --port"
+                    f"port {wanted} is in use: stop the program that uses it, or choose another"
+                    " port with --port"
                 ) from error
             continue
         with closing(socket.socket(family, socket.SOCK_DGRAM)) as claim:
@@ -42,7 +44,7 @@ def claimed_port(host: str, wanted: int | None) -> Iterator[int]:
                     continue
             yield free
             return
-    raise click.ClickException(f"{host} has no port that is free")
+    raise click.ClickException(f"{host} has no free port")
 
 
 def _free_port(host: str, port: int) -> tuple[socket.AddressFamily, int]:

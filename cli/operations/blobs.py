@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.reading import reading
+from domain.formatting import counted
 
 if TYPE_CHECKING:
     from adapters.blobs.blobs import BlobStore
@@ -30,20 +31,26 @@ class Age(click.ParamType[timedelta]):
             return value
         match = re.fullmatch(r"(\d{1,5})([dh])", str(value))
         if match is None:
-            self.fail(f"{value!r} is no age; say 7d or 36h", param, ctx)
+            self.fail(f"{value!r} is not an age such as 7d or 36h", param, ctx)
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @click.group()
 def blobs() -> None:
-    """Look after the blob store."""
+    """Maintain the blob store."""
 
 
 @blobs.command()
-@click.option("--older-than", type=Age(), default="7d", show_default=True, help="At least 1d.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--older-than",
+    type=Age(),
+    default="7d",
+    show_default=True,
+    help="The minimum age, at least 1d.",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
 def collect(older_than: timedelta, dry_run: bool) -> None:
-    """Move blobs that no event names to the trash, and empty it of older ones."""
+    """Move blobs that no event names to the trash, and delete old ones from the trash."""
     from adapters.blobs.collection import collect as run
     from adapters.settings import load_settings
     from domain.errors import Refusal
@@ -64,26 +71,32 @@ def collect(older_than: timedelta, dry_run: bool) -> None:
             raise click.ClickException(refusal.detail) from refusal
     would = "would be " if dry_run else ""
     click.echo(f"{report.kept} blobs kept")
-    click.echo(f"{report.discarded} {would}moved to the trash ({report.discarded_bytes:,} bytes)")
+    click.echo(
+        f"{counted(report.discarded, 'blob')} {would}moved to the trash"
+        f" ({report.discarded_bytes:,} bytes)"
+    )
     click.echo(f"{report.restored} {would}put back from the trash")
-    click.echo(f"{report.purged} {would}deleted from the trash ({report.purged_bytes:,} bytes)")
+    click.echo(
+        f"{counted(report.purged, 'blob')} {would}deleted from the trash ({report.purged_bytes:,}"
+        " bytes)"
+    )
     if report.versions_without_items:
         count, s = report.versions_without_items, "s" if report.versions_without_items > 1 else ""
-        click.echo(f"the recorded items of {count} version{s} {would}given up")
+        click.echo(f"the recorded items of {count} version{s} {would}deleted")
     if report.erased:
-        click.echo(f"{report.erased} {would}deleted because the log says that they are erased")
+        click.echo(f"{report.erased} {would}deleted because the log records their erasure")
 
 
 @blobs.command()
 @click.option(
-    "--thumbnails/--no-thumbnails", default=True, help="Make stored thumbnails anew and compare."
+    "--thumbnails/--no-thumbnails", default=True, help="Also make thumbnails again and compare."
 )
 def check(thumbnails: bool) -> None:
     """Read every blob that an event names; exit with 1 if one is missing or corrupt, and with 2 if
     the log or the blob store could not be read.
 
-    An erased one must be missing: one that is there counts as an error, too. So does a thumbnail
-    that its image does not give.
+    An erased blob that still exists is an error, too, and so is a thumbnail that does not match its
+    image.
     """
     from adapters.blobs.collection import check as run
 
@@ -95,10 +108,10 @@ def check(thumbnails: bool) -> None:
             click.echo(f"{trouble.digest} is {trouble.problem}; named by {where}")
         for path in _wrong_thumbnails(blob_store) if thumbnails else ():
             troubles += 1
-            click.echo(f"{path} is not what its image gives: delete it, and it is made anew")
+            click.echo(f"{path} does not match its image: delete it, and it is made again")
     if troubles:
         sys.exit(1)
-    click.echo("every blob that the log names is there and right")
+    click.echo("every blob that the log names exists and is intact")
 
 
 def _wrong_thumbnails(blob_store: "BlobStore") -> "Iterator[str]":

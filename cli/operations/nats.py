@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 _Folder = click.option(
     "--folder",
     type=click.Path(path_type=Path),
-    help="Where the credentials are; by default nats/access in the data folder.",
+    help="The folder of the credentials; by default nats/access in the data folder.",
 )
 _Kind = click.argument("kind", type=click.Choice(["worker", "subscriber"]))
 
 
 @click.group()
 def nats() -> None:
-    """Look after the credentials of NATS."""
+    """Manage the credentials for NATS."""
 
 
 @nats.command()
 @_Folder
-@click.option("--worker", "workers", multiple=True, help="Make this worker too.")
-@click.option("--queue", default="default", show_default=True, help="The queue of those workers.")
-@click.option("--tls-certificate", help="PEM file, as nats-server finds it.")
-@click.option("--tls-key", help="Its private key.")
-@click.option("--tls-client-ca", help="Ask clients for a certificate that this CA has signed.")
+@click.option("--worker", "workers", multiple=True, help="Also create this worker.")
+@click.option("--queue", default="default", show_default=True, help="The queue of these workers.")
+@click.option("--tls-certificate", help="PEM file of the certificate, by its path for nats-server.")
+@click.option("--tls-key", help="PEM file of its private key.")
+@click.option("--tls-client-ca", help="Require client certificates signed by this CA.")
 def init(
     folder: Path | None,
     workers: tuple[str, ...],
@@ -37,12 +37,15 @@ def init(
     tls_key: str | None,
     tls_client_ca: str | None,
 ) -> None:
-    """Make the operator, the backend and the API, and nats-server's configuration.
+    """Create credentials for the operator, the backend and the API, and nats-server's
+    configuration.
 
-    What is there stays. TLS stays too, unless it is given anew.
+    Existing credentials are kept. TLS settings are kept unless you give new ones.
     """
     if bool(tls_certificate) != bool(tls_key) or (tls_client_ca and not tls_certificate):
-        raise click.UsageError("--tls-certificate and --tls-key go together, the CA with them")
+        raise click.UsageError(
+            "--tls-certificate and --tls-key must be given together, and --tls-ca only with them"
+        )
     access = _access(folder)
     tls: dict[str, Any] | None = None
     if tls_certificate:
@@ -62,7 +65,7 @@ def init(
 @click.option("--queue", default="default", show_default=True, help="The queue of a worker.")
 @_Folder
 def add(kind: str, name: str, queue: str, folder: Path | None) -> None:
-    """Let a worker or a subscriber in, and write the file of its seed."""
+    """Create credentials for a worker or a subscriber, and write the file of its seed."""
     from adapters.nats.roles import NatsRole
 
     access = _access(folder)
@@ -86,7 +89,7 @@ def list_command(folder: Path | None) -> None:
 def remove(kind: str, name: str, folder: Path | None) -> None:
     """Revoke the credentials of a worker or a subscriber.
 
-    It is cut off at once where nats-server reads this.
+    It is disconnected at once if this nats-server reads the configuration.
     """
     from adapters.nats.roles import NatsRole
 
@@ -98,7 +101,7 @@ def remove(kind: str, name: str, folder: Path | None) -> None:
 
 @nats.command()
 def streams() -> None:
-    """Make the streams, or bring those that are there to what this version needs."""
+    """Create the streams, or update them to what this version needs."""
     from adapters.nats.jetstream import make_streams
     from adapters.nats.login import nats_login
     from adapters.settings import load_settings
@@ -121,9 +124,9 @@ def _reload(access: "NatsAccess", folder: Path | None) -> None:
 
     data = load_settings().data
     if folder is None and access.reload(data / "nats", data / "logs" / "nats.log"):
-        click.echo("nats-server has taken it")
+        click.echo("nats-server uses the new configuration")
     else:
         click.echo(
-            "have nats-server read it again, twice, if it runs:"
-            " docs/operator/several-machines.md says how"
+            "if nats-server runs, let it reload the configuration twice: see"
+            " docs/operator/several-machines.md"
         )

@@ -10,9 +10,9 @@ from cli.operations.building import chosen, watched
 @click.command("rebuild")
 @click.argument("names", nargs=-1)
 def rebuild_command(names: tuple[str, ...]) -> None:
-    """Build read models from nothing; all of them, unless some are named.
+    """Rebuild read models from the log: all, or those named.
 
-    The live ones go on serving, and are replaced at the end. Ctrl-C cancels.
+    The live read models keep serving, and are replaced at the end. Ctrl-C cancels.
     """
     read_models = chosen(names)
     url = load_settings().require("database_url")

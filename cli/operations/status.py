@@ -28,6 +28,7 @@ from adapters.training.worker_pool import (
 )
 from application.log.store import Store
 from application.webhooks import all_endpoints
+from domain.formatting import moment
 from domain.text import escaped, escaped_lines
 from projections.engine.failing import Failing
 from projections.engine.scratch import running_builds
@@ -109,11 +110,11 @@ def _positions(database: DatabaseStatus, others: list[ConsumerLag], broker: _Nat
         table.add_row("NATS", "does not answer", "")
         return table
     if broker.messages is None:
-        table.add_row("streams", "not made yet", "")
+        table.add_row("streams", "not created yet", "")
     else:
         table.add_row(f"stream {EVENTS}", str(broker.messages), "")
     table.add_row("jobs, waiting", str(broker.pool.waiting), "")
-    table.add_row("jobs, in work", str(broker.pool.in_work), "")
+    table.add_row("jobs, running", str(broker.pool.in_work), "")
     return table
 
 
@@ -126,7 +127,7 @@ def _failing(read_models: list[Failing]) -> Table:
 
 
 def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
-    table = Table("part", "process", "last sign", "failures", "last error")
+    table = Table("part", "process", "last heartbeat", "failures", "last error")
     for sign in heartbeats:
         dead = " (dead)" if sign.silent > SILENT_SECONDS else ""
         failed = (
@@ -143,7 +144,7 @@ def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
 def _workers(pool: WorkerPool) -> Table:
     workers = Table("worker", "device", "trains", "since", "trouble")
     for worker in pool.workers:
-        since = f"{worker.since:%Y-%m-%d %H:%M:%S} UTC"
+        since = moment(worker.since)
         trains = worker.version_id or "nothing"
         workers.add_row(
             worker.worker, escaped(worker.device), trains, since, escaped(worker.trouble)

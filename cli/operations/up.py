@@ -82,12 +82,12 @@ def stop_running(data: Path) -> None:
     # If nobody holds the lock, another process may have the pid in it by now.
     pid = lock.read_text(encoding="utf-8").strip() if is_held(lock) else ""
     if not pid:
-        click.echo(f"nothing runs on {data}")
+        click.echo(f"nothing is running on {data}")
         return
     with suppress(ProcessLookupError):
         os.kill(int(pid), signal.SIGTERM)
     stopped = wait_until(lambda: not is_held(lock), 30)
-    click.echo("stopped" if stopped else f"process {pid} does not stop; look at {data}/logs")
+    click.echo("stopped" if stopped else f"process {pid} does not stop; see {data}/logs")
 
 
 def _own_settings() -> Settings:
@@ -181,10 +181,10 @@ def _key(data: Path, runtime: Runtime) -> str | None:
     try:
         key, is_new = local_key(data, runtime.database_url)
     except Conflict as refused:
-        _say(f"commands beside this one need STEMMA_API_KEY: {refused.detail}")
+        _say(f"other commands need STEMMA_API_KEY: {refused.detail}")
         return None
     if is_new:
-        _say(f"the key of the account administrator, shown this once: {key}")
+        _say(f"the key of the account administrator, shown only once: {key}")
         _say(f"commands on this data folder find it in {data / KEY_FILE}")
     return key
 

@@ -15,13 +15,13 @@ from domain.training.architectures import ARCHITECTURES
 
 @click.group()
 def weights() -> None:
-    """List or fetch pretrained weights, in the folder that the API looks into."""
+    """List or fetch pretrained weights, in the folder of the API."""
 
 
 @weights.command("list")
 @json_option
 def list_weights(as_json: bool) -> None:
-    """Show which architectures have pretrained weights, and which of those are here."""
+    """Show which architectures have pretrained weights, and which are downloaded."""
     folder = load_settings().weights_folder
     there = files_in(folder)
     rows: list[dict[str, Any]] = [
@@ -45,7 +45,7 @@ def list_weights(as_json: bool) -> None:
 @weights.command("fetch")
 @click.argument("architecture")
 def fetch_weights(architecture: str) -> None:
-    """Download the weights of ARCHITECTURE; the API offers them from then on."""
+    """Download the weights of ARCHITECTURE, so that the API offers them."""
     require_torch()
     folder = load_settings().weights_folder
     # torch is the worker's alone.

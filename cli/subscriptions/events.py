@@ -18,18 +18,25 @@ from stemma_client.over_nats import follow_nats
 
 @click.group()
 def events() -> None:
-    """Follow the events as other services do."""
+    """Follow the events, as other services do."""
 
 
 @events.command("follow")
 @click.option("--after", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Begin behind this position.")  # fmt: skip
-@click.option("--name", "names", multiple=True, help="Events of this name; `version.*` are all.")
-@click.option("--subject", "subjects", multiple=True, help="Events about this, like version-….")
+              help="Start after this position.")  # fmt: skip
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="Only events of this name; `version.*` selects all of a kind.",
+)
+@click.option(
+    "--subject", "subjects", multiple=True, help="Only events about this entity, such as version-…."
+)
 @click.option("--via", type=click.Choice(["http", "nats"]), default="http", show_default=True)
-@click.option("--consumer", help="On NATS: the name of the consumer; by default your seed's.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
-@click.option("--json", "as_json", is_flag=True, help="Show whole CloudEvents, one a line.")
+@click.option("--consumer", help="The name of the consumer on NATS; by default that of your seed.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many events.")
+@click.option("--json", "as_json", is_flag=True, help="Print whole CloudEvents, one per line.")
 def follow_command(
     after: int,
     names: Sequence[str],

@@ -14,21 +14,21 @@ _webhook = click.argument("webhook_id", metavar="WEBHOOK")
 
 @click.group()
 def webhooks() -> None:
-    """Have events sent to a URL, each signed, in order."""
+    """Send events to URLs, signed and in order."""
 
 
 @webhooks.command()
 @click.argument("url")
 @click.option("--name", "names", multiple=True,
               help="An event's name, or all of a kind: version.*; may be repeated.")  # fmt: skip
-@click.option("--project", help="Only events of this project; its name or id.")
-@click.option("--description", default="", help="What it is for.")
+@click.option("--project", help="Only events of this project, by its name or id.")
+@click.option("--description", default="", help="A description of its purpose.")
 def add(url: str, names: tuple[str, ...], project: str | None, description: str) -> None:
-    """Have events sent to URL from now on, and print the secret that signs them."""
+    """Send events to URL from now on, and print the secret that signs them."""
     with calling() as client:
         project_id = None if project is None else find_project(client, project)
         if project is not None and project_id is None:
-            raise ApiProblem(f"there is no project {project!r}")
+            raise ApiProblem(f"project {project!r} not found")
         body = {
             "url": url,
             "names": names,
@@ -41,7 +41,7 @@ def add(url: str, names: tuple[str, ...], project: str | None, description: str)
 @webhooks.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List webhooks, how far each is, and what is wrong."""
+    """List webhooks with their positions and errors."""
     with calling(exact=as_json) as client:
         rows = client.query("webhooks")["items"]
     columns = ("webhook id", "url", "events", "state", "position", "behind", "trouble")
@@ -64,7 +64,7 @@ def _row(webhook: dict[str, Any]) -> tuple[str, ...]:
 @_webhook
 @json_option
 def show(webhook_id: str, as_json: bool) -> None:
-    """Show a webhook: its position, its state, the last error, the next try."""
+    """Show a webhook: its position, its state, the last error and the next attempt."""
     with calling(exact=as_json) as client:
         row = client.query(_path(webhook_id))["webhook"]
         if as_json:
@@ -78,7 +78,7 @@ def show(webhook_id: str, as_json: bool) -> None:
 
 @webhooks.command()
 @_webhook
-@click.confirmation_option(prompt="Nothing will be sent to it any more. Remove it?")
+@click.confirmation_option(prompt="Nothing will be sent to it any longer. Remove it?")
 def remove(webhook_id: str) -> None:
     """Remove a webhook. This is final."""
     with calling() as client:
@@ -89,34 +89,35 @@ def remove(webhook_id: str) -> None:
 @webhooks.command()
 @_webhook
 def pause(webhook_id: str) -> None:
-    """Send nothing until it is resumed."""
+    """Send nothing until the webhook is resumed."""
     _change(webhook_id, "pause")
 
 
 @webhooks.command()
 @_webhook
 def resume(webhook_id: str) -> None:
-    """Go on where it was, with a webhook that is paused or parked."""
+    """Resume a paused or parked webhook at its position."""
     _change(webhook_id, "resume")
 
 
 @webhooks.command()
 @_webhook
 @click.option("--after", type=click.IntRange(0), required=True,
-              help="A position of the log: what follows is sent; 0 is its beginning.")  # fmt: skip
+              help="The position of the log after which events are sent; 0 is its"
+                  " beginning.")  # fmt: skip
 def replay(webhook_id: str, after: int) -> None:
-    """Send events again, or pass some over: go on after any position."""
+    """Continue after any position: send events again, or skip some."""
     with calling() as client:
         client.command(f"{_path(webhook_id)}/replay", {"after": after})
         state = client.query(_path(webhook_id))["webhook"]["state"]
         when = "" if state == "active" else ", once it is resumed"
-        click.echo(f"webhook {webhook_id} is {state}: what follows {after} is sent again{when}")
+        click.echo(f"webhook {webhook_id} is {state}: events after {after} are sent again{when}")
 
 
 @webhooks.command()
 @_webhook
 def rotate(webhook_id: str) -> None:
-    """Print another secret; for 24 hours, the one before signs too."""
+    """Print a new secret; the previous one also signs for 24 hours."""
     with calling() as client:
         _print_secret(client.command(f"{_path(webhook_id)}/rotate", None))
 
@@ -124,12 +125,12 @@ def rotate(webhook_id: str) -> None:
 @webhooks.command()
 @_webhook
 def test(webhook_id: str) -> None:
-    """Send the event of the webhook's registration now, and say what the receiver answers."""
+    """Send the event of the webhook's registration now, and show the receiver's answer."""
     with calling() as client:
         result = client.command(f"{_path(webhook_id)}/test", None)
         if result["trouble"] is not None:
-            raise ApiProblem(f"not taken: {result['trouble']}")
-        click.echo(f"taken: answered {result['status']} in {result['seconds']} s")
+            raise ApiProblem(f"not accepted: {result['trouble']}")
+        click.echo(f"accepted: the receiver answered {result['status']} in {result['seconds']} s")
 
 
 def _change(webhook_id: str, what: str) -> None:

@@ -34,5 +34,5 @@ def stop_command(version: str) -> None:
 @click.command("retry")
 @_version
 def retry_command(version: str) -> None:
-    """Send a failed version back to the queue, to go on from its last checkpoint."""
+    """Queue a failed version again, to continue from its last checkpoint."""
     _control(version, "retry")

@@ -35,7 +35,7 @@ from domain.training.version import EpochMetricsRecorded, VersionTrainingComplet
 _SAME_BITS = ("torch", "torchvision", "pillow", "decoder", "device", "cpu_threads", "code")
 """Parts of the environment that must be equal for identical weights."""
 
-_MEANING = {"decoder": " (from 1 to 2, images with transparency are read otherwise)"}
+_MEANING = {"decoder": " (between 1 and 2, the reading of images with transparency changed)"}
 
 _UNRECORDED = {"decoder": "1"}
 """What a part was before it was recorded."""
@@ -57,15 +57,15 @@ class Outcome(msgspec.Struct):
     type=click.FloatRange(0, 1),
     default=0.02,
     show_default=True,
-    help="How far figures may be apart where the same weights cannot be expected.",
+    help="The tolerance for metrics where equal weights cannot be expected.",
 )
 def reproduce_command(version_id: str, tolerance: float) -> None:
     """Train a version again, from its frozen images, options and seed.
 
     On a CPU like that of the first training the final weights must be equal, bit for bit; elsewhere
-    the validation figures, within the tolerance. The exit status is 1 if they are not, and 2 if the
-    log could not be read. It reads the
-    log and the blob store, and needs neither NATS nor a server.
+    the validation metrics must be, within the tolerance. The exit status is 1 if they are not, and
+    2 if the log could not be read. It reads the log and the blob store, and needs neither NATS nor
+    a server.
     """
     require_torch()
     settings = load_settings()
@@ -74,7 +74,7 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
         try:
             history = history_of(store, version_id)
             refuse_if_erased(store, history.created)
-            history.created.built_in("reproduce it with that code, from its source")
+            history.created.built_in(_instead(history))
             recorded = _epochs(store, history)
         except Refusal as refusal:
             click.echo(f"stemma: {escaped(refusal.detail)}", err=True)
@@ -84,6 +84,19 @@ def reproduce_command(version_id: str, tolerance: float) -> None:
         sys.exit(1)
     outcome = _train(settings, history)
     sys.exit(0 if _verdict(history, history.completed, recorded, outcome, tolerance) else 1)
+
+
+def _instead(history: VersionHistory) -> str:
+    """How to reproduce a version that other code trained."""
+    if history.created.adopted is not None:
+        return "it was adopted, and how it was trained is not known"
+    source = history.started.source if history.started else None
+    if source is None:
+        return "reproduce it with that code; the trainer stored no archive of it"
+    return (
+        f"reproduce it with that code, whose archive has the sha256 {source}: `stemma versions"
+        f" source {history.version_id} FILE` writes it"
+    )
 
 
 def _epochs(store: Store, history: VersionHistory) -> dict[int, EpochMetricsRecorded]:
@@ -107,7 +120,7 @@ def _train(settings: Settings, history: VersionHistory) -> Outcome:
         attempt=1,
         kind=history.created.kind,
         concepts=history.created.concepts,
-        options=history.created.built_in("train it with that, from its source"),
+        options=history.created.built_in("train it with that code"),
         manifest=history.frozen.manifest,
         correlation_id=history.version_id,
         initial_weights=history.created.initial_weights,
@@ -194,7 +207,7 @@ def _verdict(
         click.echo(f"{name.replace('_', ' ')} after epoch {epoch}: {difference:.4f} apart")
     close = bool(last) and all(difference <= tolerance for *_, difference in last)
     click.echo(
-        f"{'reproduced' if close else 'not reproduced'}: the figures are"
+        f"{'reproduced' if close else 'not reproduced'}: the metrics are"
         f" {'within' if close else 'not within'} {tolerance:g}"
     )
     return close

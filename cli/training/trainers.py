@@ -43,7 +43,7 @@ def register_command(name: str, form: Path, checkpoint_format: str) -> None:
 @click.argument("name")
 @click.argument("form", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 def change_command(name: str, form: Path) -> None:
-    """Give the trainer NAME the form in the JSON file FORM."""
+    """Replace the form of the trainer NAME with the JSON file FORM."""
     with calling() as client:
         client.put(f"{_path(client, name)}/form", _form(form))
 
@@ -51,13 +51,13 @@ def change_command(name: str, form: Path) -> None:
 @trainers.command("retire")
 @click.argument("name")
 def retire_command(name: str) -> None:
-    """Let the trainer NAME train no new versions."""
+    """Retire the trainer NAME: it trains no new versions."""
     with calling() as client:
         client.command(f"{_path(client, name)}/retire", None)
 
 
 @trainers.command("list")
-@click.option("--retired", is_flag=True, help="List retired ones, too.")
+@click.option("--retired", is_flag=True, help="Include retired ones.")
 @json_option
 def list_command(retired: bool, as_json: bool) -> None:
     """List trainers, with their settings and queues."""
@@ -77,11 +77,11 @@ def _form(path: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise ApiProblem(f"{path} is no form: {error}") from error
+        raise ApiProblem(f"{path} is not a form: {error}") from error
 
 
 def _path(client: ApiClient, name: str) -> str:
     for trainer in client.query("trainers", retired=True)["items"]:
         if name in (trainer["name"], trainer["trainer_id"]):
             return f"trainers/{quote(trainer['trainer_id'], safe='')}"
-    raise ApiProblem(f"there is no trainer {name!r}; `stemma trainers list` says which there are")
+    raise ApiProblem(f"trainer {name!r} not found; `stemma trainers list` lists all")

@@ -1,7 +1,6 @@
 """`stemma train`, `stemma form`: training from the command line, through the public API."""
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,28 +10,34 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.settings import load_settings
-from cli.calls import calling, find_view
+from cli.calls import SET, calling, find_view, parse_options
 from cli.client import ApiClient, ApiProblem
 from cli.output import json_option, print_json
 from cli.training.demo_screen import watch
 from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
 
-SET = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE",
-    help="An option, by its key in the form. VALUE is JSON, or else text. May be repeated.",
+PRESET = click.option(
+    "--preset", metavar="NAME",
+    help="quick, balanced or accurate: the options that are not set.",
 )  # fmt: skip
 
 
 @click.command("train")
 @click.argument("view")
-@click.option("--model", help="The id of another model of the view than its current one.")
-@click.option("--name", help="What the version is called.")
+@PRESET
+@click.option("--model", help="The id of a model of the view; by default the current one.")
+@click.option("--name", help="The name of the version.")
 @SET
-@click.option("--trainer", help="A trainer of your own, by its name; --set is for its settings.")
-@click.option("--follow", is_flag=True, help="Watch it; exit with 0 only if it becomes ready.")
+@click.option("--trainer", help="The name of a registered trainer; --set is then for its settings.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Watch the training; exit with 0 only if the version becomes ready.",
+)
 def train_command(
     view: str,
+    preset: str | None,
     model: str | None,
     name: str | None,
     settings: tuple[str, ...],
@@ -41,16 +46,22 @@ def train_command(
 ) -> None:
     """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
 
-    What is not set takes its default; `stemma form` lists what there is.
+    What is not set is as in the preset, or takes its default; `stemma form` lists what there is.
     """
     chosen = "options" if trainer is None else "settings"
-    body = {"name": name, "trainer": trainer, chosen: parse_options(settings)}
+    options = parse_options(settings)
+    body = {"name": name, "preset": preset, "trainer": trainer, chosen: options}
     with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
         answer = client.command(_path(client, view_id, model), body)
         version_id = answer["id"]
         client.query(f"versions/{version_id}", at_least=answer["position"])
         click.echo(version_id)
+        if trainer is None:
+            given = {"preset": preset, "options": msgspec.json.encode(options).decode()}
+            query = {key: value for key, value in given.items() if value is not None}
+            estimate = client.query(f"views/{view_id}/versions/estimate", **query)
+            click.echo(estimate["duration"], err=True)
         page = f"{load_settings().require('api_url')}/versions/{version_id}"
         click.echo(f"watch it at {page}", err=True)
         if follow:
@@ -59,16 +70,18 @@ def train_command(
 
 @click.command("form")
 @click.argument("kind", type=click.Choice(["classification", "tagging", "detection"]))
+@PRESET
 @SET
 @json_option
-def form_command(kind: str, settings: tuple[str, ...], as_json: bool) -> None:
+def form_command(kind: str, preset: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Show the options of a training, with their defaults and ranges.
 
-    Defaults depend on what is set, most of all on the architecture. As JSON, the resolved options.
+    Defaults depend on the options that are set, above all on the architecture. With --json, print
+    the resolved options.
     """
     with calling(exact=as_json) as client:
         form = msgspec.convert(client.query(f"forms/{kind}"), Form)
-        chosen = resolve(form.controls(), parse_options(settings))
+        chosen = resolve(form.controls(), _below(form, preset) | parse_options(settings))
     if as_json:
         print_json(msgspec.to_builtins(chosen))
         return
@@ -81,21 +94,25 @@ def form_command(kind: str, settings: tuple[str, ...], as_json: bool) -> None:
             value = chosen[control.key] if control.shown(chosen) else None
             table.add_row(control.key, _shown(control, value), _range(control), about)
         table.add_section()
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for each in form.presets:
+        options = ", ".join(f"{key}={_plain(value)}" for key, value in each.options.items())
+        console.print(f"--preset {each.key}: {each.help}" + (f" ({options})" if options else ""))
 
 
-def parse_options(settings: Sequence[str]) -> dict[str, Any]:
-    """The options of `--set KEY=VALUE`. Raises `click.BadParameter`."""
-    options: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
-        try:
-            options[key] = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            options[key] = text
-    return options
+def _below(form: Form, preset: str | None) -> dict[str, Any]:
+    """The options of a preset. Raises `click.BadParameter`."""
+    presets = {each.key: each.options for each in form.presets}
+    if preset is not None and preset not in presets:
+        raise click.BadParameter(
+            f"{preset!r} is none of {', '.join(presets)}", param_hint="--preset"
+        )
+    return {} if preset is None else presets[preset]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _path(client: ApiClient, view_id: str, model: str | None) -> str:
@@ -103,7 +120,7 @@ def _path(client: ApiClient, view_id: str, model: str | None) -> str:
         return f"views/{view_id}/versions"
     path = f"models/{quote(model, safe='')}"
     if client.query(path)["model"]["view_id"] != view_id:
-        raise ApiProblem(f"model {model!r} is of another view")
+        raise ApiProblem(f"model {model!r} belongs to another view")
     return f"{path}/versions"
 
 
@@ -131,6 +148,8 @@ def _range(control: Control) -> str:
     values = [choice.value for choice in control.choices]
     if control.type == "toggle":
         values = ["true", "false"]
+    if control.type == "text":
+        values = ["a version's id"]
     return "\n".join(values) or control.range
 
 

@@ -214,19 +214,19 @@ def _open(command: OpenAccount, account: Account | None) -> list[Event]:
     name = clean_name(command.name)
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"the name {name!r} cannot be: give up to 100 of the letters a to z, digits and ._@-,"
+            f"the name {name!r} is not valid: use up to 100 letters a to z, digits and ._@-,"
             " beginning with a letter or digit",
             field="name",
         )
     if name.casefold() in RESERVED:
-        raise Invalid(f"{name!r} is the name of a part of Stemma; choose another", field="name")
+        raise Invalid(f"{name!r} is reserved for a service of Stemma; choose another", field="name")
     if command.kind not in KINDS:
-        raise Invalid(f"kind is {command.kind!r}; it is {' or '.join(KINDS)}", field="kind")
+        raise Invalid(f"kind must be {' or '.join(KINDS)}, got {command.kind!r}", field="kind")
     if command.email is not None and not is_address(command.email):
-        raise Invalid("email is no e-mail address, such as ada@example.com", field="email")
+        raise Invalid("email is not an e-mail address such as ada@example.com", field="email")
     if account is not None:
         closed = ", closed" if account.closed else ""
-        raise Conflict(f"there is an account {account.name!r} already{closed}", field="name")
+        raise Conflict(f"account {account.name!r} already exists{closed}", field="name")
     return [AccountOpened(name, command.kind, command.email)]
 
 
@@ -292,7 +292,7 @@ def _order(role: GroupRole) -> tuple[str, str, str]:
 
 def require(account: Account | None) -> Account:
     if account is None:
-        raise NotFound("there is no such account")
+        raise NotFound("account not found")
     return account
 
 

@@ -27,10 +27,10 @@ def names_for(identity: Identity) -> Iterator[str]:
 
     It is the verified e-mail address, or else the user name, which people may choose themselves.
     """
-    wished = _fit(identity.email) or _fit(identity.username) or NAMELESS
-    yield wished
+    preferred = _fit(identity.email) or _fit(identity.username) or NAMELESS
+    yield preferred
     for number in count(2):
-        yield f"{wished}-{number}"
+        yield f"{preferred}-{number}"
 
 
 def _fit(text: str | None) -> str:

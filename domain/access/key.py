@@ -13,6 +13,7 @@ import msgspec
 from domain.access.roles import RIGHTS, Grants, Right, Role
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.event import Event
+from domain.formatting import moment
 from domain.personal import PERSONAL
 from domain.text import clean_name
 
@@ -232,23 +233,23 @@ def decide(command: Command, key: Key | None) -> list[Event]:
 def _issue(command: IssueKey, key: Key | None) -> list[Event]:
     """Raises `Invalid` for a label or scope that is empty, or a time that is past."""
     if key is not None:
-        raise Conflict("this key is issued already")
+        raise Conflict("this key was already issued")
     label = clean_name(command.label, "label")
     scope = command.scope
     for name, limit in (("roles", scope.roles), ("projects", scope.projects)):
         if limit is not None and not limit:
-            raise Invalid(f"{name} is empty: leave it out to limit nothing", field=name)
+            raise Invalid(f"{name} is empty: omit it for no limit", field=name)
     if command.expires_at is not None and command.expires_at <= command.now:
-        raise Invalid("expires_at is past; give a time to come", field="expires_at")
+        raise Invalid("expires_at is in the past; give a later time", field="expires_at")
     scope = Scope(_sorted(scope.roles), _sorted(scope.projects))
     return [KeyIssued(command.account_id, label, command.digest, scope, command.expires_at)]
 
 
 def _invite(command: IssueInvitation, key: Key | None) -> list[Event]:
     if key is not None:
-        raise Conflict("this key is issued already")
+        raise Conflict("this key was already issued")
     if not timedelta(0) < command.lasts <= LONGEST_INVITATION:
-        raise Invalid(f"an invitation lasts 1 to {LONGEST_INVITATION.days} days", field="days")
+        raise Invalid(f"days must be from 1 to {LONGEST_INVITATION.days}", field="days")
     label = clean_name(command.label, "label")
     ends = command.now + command.lasts
     return [InvitationIssued(command.account_id, label, command.digest, ends)]
@@ -257,7 +258,7 @@ def _invite(command: IssueInvitation, key: Key | None) -> list[Event]:
 def _accept(command: AcceptInvitation, current: Key) -> list[Event]:
     """Raises `Conflict` for what is no invitation any more."""
     if not current.invitation:
-        raise Conflict("the invitation was accepted already: sign in with your key")
+        raise Conflict("the invitation was already accepted: sign in with your key")
     if current.revoked or current.expired(command.now):
         raise Conflict("the invitation was withdrawn or has expired: ask for another one")
     return [InvitationAccepted(command.digest)]
@@ -274,13 +275,15 @@ def _rotate(command: RotateKey, current: Key) -> list[Event]:
     if current.revoked or current.expired(command.now):
         raise Conflict("the key is revoked or expired: issue a new one")
     if not timedelta(0) <= command.overlap <= LONGEST_OVERLAP:
-        raise Invalid(f"the overlap is up to {LONGEST_OVERLAP.days} days", field="overlap_seconds")
+        raise Invalid(
+            f"the overlap must be at most {LONGEST_OVERLAP.days} days", field="overlap_seconds"
+        )
     return [KeyRotated(command.digest, command.now + command.overlap)]
 
 
 def require(key: Key | None) -> Key:
     if key is None:
-        raise NotFound("there is no such key")
+        raise NotFound("key not found")
     return key
 
 
@@ -292,7 +295,7 @@ def refuse_wider(
         raise Forbidden("your own key is limited: give roles and projects that are within its own")
     if held_until is not None and (expires_at is None or expires_at > held_until):
         raise Forbidden(
-            f"your own key expires at {held_until:%Y-%m-%d %H:%M:%S} UTC: give an earlier"
+            f"your own key expires at {moment(held_until)}: give an earlier"
             " expires_at (in a shell `--days`)",
             field="expires_at",
         )

@@ -38,7 +38,7 @@ class Pruning:
     def keep(self) -> None:
         """Keep the next leaf. Call `cut` first, for the leaves pruned before it."""
         if self._subtrees:
-            raise ValueError("leaves that were left out come before it")
+            raise ValueError("leaves before it were left out")
         self._size += 1
 
     def cut(self) -> Iterator[Subtree]:

@@ -83,7 +83,7 @@ def parse_note(text: str) -> Note:
 def _parse_signature(line: str) -> Signature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != DASH:
-        raise Malformed(f"{line[:80]!r} is no signature: a dash, a name and base64")
+        raise Malformed(f"{line[:80]!r} is not a signature: a dash, a name and base64")
     content = decode64(parts[2])
     if len(content) <= ID_BYTES:
         raise Malformed(f"the signature by {parts[1]!r} is too short")
@@ -95,7 +95,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
     name, key_id, public = _parse_key(text)
     key = VerifierKey(name, public)
     if key.key_id.hex() != key_id:
-        raise Malformed(f"{text!r} is no key: its id should be {key.key_id.hex()}")
+        raise Malformed(f"{text!r} is not a key: its id should be {key.key_id.hex()}")
     return key
 
 
@@ -107,23 +107,23 @@ def parse_private_key(text: str) -> tuple[str, str, bytes]:
     try:
         return _parse_key(text.removeprefix(_PRIVATE))
     except Malformed:
-        raise Malformed("the text is no private key") from None
+        raise Malformed("the text is not a private key") from None
 
 
 def _parse_key(text: str) -> tuple[str, str, bytes]:
     parts = text.split("+", 2)
     if len(parts) != 3:
-        raise Malformed(f"{text!r} is no key: it has the form name+id+key")
+        raise Malformed(f"{text!r} is not a key of the form name+id+key")
     content = decode64(parts[2])
     if content[:1] != ED25519 or len(content) != 1 + KEY_BYTES:
-        raise Malformed(f"{text!r} is no Ed25519 key")
+        raise Malformed(f"{text!r} is not an Ed25519 key")
     return checked_name(parts[0]), parts[1], content[1:]
 
 
 def checked_name(name: str) -> str:
     """The name, if it is valid for a key. Raises `Malformed`."""
     if not name or not name.isprintable() or "+" in name or any(c.isspace() for c in name):
-        raise Malformed(f"{name!r} cannot name a key: it has neither spaces nor a plus")
+        raise Malformed(f"{name!r} cannot name a key: spaces and + are not allowed")
     return name
 
 

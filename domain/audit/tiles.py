@@ -47,7 +47,7 @@ def parse_tile_path(path: str) -> TileName:
     """The tile's name. Raises `Malformed`, also for a number in a non-canonical form."""
     match = _PATH.fullmatch(path)
     if match is None:
-        raise Malformed(f"{path[:80]!r} names no tile")
+        raise Malformed(f"{path[:80]!r} does not name a tile")
     level, number, width = match["level"], match["number"], match["width"]
     name = TileName(
         None if level == ENTRIES else int(level),
@@ -55,7 +55,7 @@ def parse_tile_path(path: str) -> TileName:
         WIDTH if width is None else int(width),
     )
     if name.path != path:
-        raise Malformed(f"{path[:80]!r} names no tile")
+        raise Malformed(f"{path[:80]!r} does not name a tile")
     return name
 
 

@@ -5,6 +5,7 @@ from domain.access.key import Scope
 from domain.aggregates import ACCOUNT, PROJECT
 from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
+from domain.formatting import moment
 
 
 def of_account(event: Event, subject: str, states: States) -> Description | None:
@@ -28,7 +29,7 @@ def of_account(event: Event, subject: str, states: States) -> Description | None
         case account.AccountClosed():
             return Description(f"{subject} closed")
         case account.AccountErased(reason=reason):
-            return Description(f"who is behind {subject} erased: {reason}")
+            return Description(f"personal data of {subject} erased: {reason}")
     return None
 
 
@@ -40,23 +41,21 @@ def of_key(event: Event, subject: str, states: States) -> Description | None:
     match event:
         case key.KeyIssued() as issued:
             whose = named_in(states, ACCOUNT.stream(issued.account_id))
-            ends = f" until {issued.expires_at:%Y-%m-%d %H:%M} UTC" if issued.expires_at else ""
+            ends = f" until {moment(issued.expires_at)}" if issued.expires_at else ""
             return Description(
                 f"key '{issued.label}' issued to {whose}{ends}, {_limits(issued.scope, states)}"
             )
         case key.KeyRotated(earlier_until=until):
             return Description(
-                f"{subject} rotated; the one before opens until {until:%Y-%m-%d %H:%M} UTC"
+                f"{subject} rotated; its previous secret is valid until {moment(until)}"
             )
         case key.KeyRevoked():
             return Description(f"{subject} revoked")
         case key.InvitationIssued() as issued:
             whose = named_in(states, ACCOUNT.stream(issued.account_id))
-            return Description(
-                f"{whose} invited by a link until {issued.expires_at:%Y-%m-%d %H:%M} UTC"
-            )
+            return Description(f"{whose} invited by a link until {moment(issued.expires_at)}")
         case key.InvitationAccepted():
-            return Description(f"{subject} accepted: it has a secret of its own")
+            return Description(f"{subject} accepted; it now has its own secret")
     return None
 
 

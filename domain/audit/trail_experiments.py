@@ -4,6 +4,7 @@ from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
 from domain.experiments import experiment
 from domain.experiments.space import Parameters
+from domain.formatting import counted
 
 _SAMPLERS = {
     experiment.DEFAULT: "the form's defaults",
@@ -11,7 +12,7 @@ _SAMPLERS = {
     experiment.TPE: "by TPE",
 }
 _ENDS = {
-    experiment.BUDGET: "all its trials are through",
+    experiment.BUDGET: "all its trials have ended",
     experiment.STOPPED: "it was stopped",
     experiment.FAILURES: "its first trials all failed",
 }
@@ -22,7 +23,8 @@ def of_experiment(event: Event, subject: str, states: States) -> Description | N
         case experiment.ExperimentStarted() as started:
             model = named_in(states, f"model-{started.model_id}")
             return Description(
-                f"experiment '{started.name}' on {model} started: {started.budget} trials,"
+                f"experiment '{started.name}' on {model} started:"
+                f" {counted(started.budget, 'trial')},"
                 f" {started.concurrency} at once, {started.epochs:g} epochs each, on the images as"
                 f" of position {started.log_position}, seed {started.seed}"
             )
@@ -30,14 +32,14 @@ def of_experiment(event: Event, subject: str, states: States) -> Description | N
             return Description(
                 f"{subject}: trial {proposed.number} proposed"
                 f" {_SAMPLERS.get(proposed.sampler, proposed.sampler)}:"
-                f" {parameters_in_words(proposed.parameters)}; looked at position"
+                f" {parameters_in_words(proposed.parameters)}, from the log up to position"
                 f" {proposed.log_position}"
             )
         case experiment.TrialPruned() as pruned:
             return Description(
                 f"{subject}: trial {pruned.number} pruned after epoch {pruned.epoch}: its best"
                 f" {pruned.value:.4g} is below {pruned.cut:.4g}, compared with"
-                f" {pruned.compared} trials at position {pruned.log_position}"
+                f" {counted(pruned.compared, 'trial')} at position {pruned.log_position}"
             )
         case experiment.ExperimentStopRequested():
             return Description(f"{subject} requested to stop")

@@ -2,7 +2,8 @@
 
 from domain.audit.trail_descriptions import Description
 from domain.event import Event
-from domain.training import messages, predictions, results, version
+from domain.formatting import counted, percent
+from domain.training import adoption, messages, onnx, predictions, results, version
 
 
 def of_training(
@@ -29,7 +30,7 @@ def of_training(
             )
         case version.TrainingStepAdvanced() as step:
             return Description(
-                f"{subject}: {step.step} {step.status}, {step.fraction:.0%}", *changed
+                f"{subject}: {step.step} {step.status}, {percent(step.fraction)}", *changed
             )
         case version.TrainingLengthKnown() as length:
             return Description(
@@ -46,12 +47,13 @@ def of_training(
             return Description(f"{subject}: epoch {epoch.epoch} validated, {_epoch(epoch)}")
         case version.EpochItemsRecorded() as items:
             return Description(
-                f"{subject}: {items.rows:,} items of {items.images:,} images measured after epoch"
+                f"{subject}: {counted(items.rows, 'item')} of {counted(items.images, 'image')}"
+                " measured after epoch"
                 f" {items.epoch}, sha256 {items.items[:12]}"
             )
         case version.EpochItemsDiscarded(kept_versions=kept):
             return Description(
-                f"{subject}: the files of its measured items given up, those of the newest {kept}"
+                f"{subject}: the files of its measured items deleted; those of the newest {kept}"
                 f" version{'s' if kept != 1 else ''} of the view are kept"
             )
         case version.BestCheckpointSaved() as best:
@@ -68,18 +70,23 @@ def of_training(
             return Description(f"{subject}: {what} {refused.sequence} refused ({refused.reason})")
         case results.VersionResultReported() as reported:
             return Description(
-                f"{subject}: its worker reported the end after {reported.iterations} iterations,"
-                " which is checked"
+                f"{subject}: its worker reported the end after {reported.iterations} iterations;"
+                " the server checks it"
             )
         case results.VersionResultMeasured() as measured:
             metrics = _evaluation(measured.validation, "validation")
             differ = ", ".join(_difference(one) for one in measured.differences)
-            wrong = f"; the worker reported otherwise: {differ}" if differ else ""
+            wrong = f"; the worker reported other values: {differ}" if differ else ""
             return Description(f"{subject} measured by the server: {metrics}{wrong}")
         case version.VersionTrainingCompleted() as done:
             return Description(
                 f"{subject} training completed after {done.iterations} iterations,"
                 f" ended by {_ENDS.get(done.ended_by, done.ended_by)}",
+                *changed,
+            )
+        case adoption.VersionAdopted() as adopted:
+            return Description(
+                f"{subject} adopted, its training not witnessed: weights {adopted.checkpoint[:12]}",
                 *changed,
             )
         case version.VersionTrainingFailed(reason=reason):
@@ -110,16 +117,29 @@ def _epoch(epoch: version.EpochMetricsRecorded) -> str:
         "loss": epoch.validation_loss,
         "accuracy": epoch.validation_accuracy,
         "mAP": epoch.validation_mean_average_precision,
-    }
+    } | {f"{name} (reported)": value for name, value in epoch.more.items()}
     return _listed(metrics)
 
 
 def _of_prediction(event: Event, subject: str) -> Description | None:
-    """The description of an event about an evaluation on the test set, or about suggestions."""
+    """The description of an event about an evaluation on the test set, suggestions, or ONNX."""
     match event:
+        case onnx.VersionOnnxRequested():
+            return Description(f"an ONNX file of {subject} requested")
+        case onnx.VersionOnnxStarted() as started:
+            again = f", delivery {started.delivery}" if started.delivery > 1 else ""
+            return Description(f"{subject}: making an ONNX file started by {started.worker}{again}")
+        case onnx.VersionOnnxMade() as made:
+            return Description(
+                f"ONNX file {made.onnx[:12]} made of {subject}, which differs from torch by"
+                f" {made.difference:.2g} at most on {made.images} images"
+            )
+        case onnx.VersionOnnxFailed(reason=reason):
+            return Description(f"{subject}: making an ONNX file failed ({reason})")
         case predictions.VersionSuggestionsRequested() as requested:
             return Description(
-                f"suggestions of {subject} requested for {requested.images} images, manifest"
+                f"suggestions of {subject} requested for {counted(requested.images, 'image')},"
+                " manifest"
                 f" {requested.manifest[:12]}"
             )
         case predictions.VersionSuggestionsStarted() as started:
@@ -129,7 +149,7 @@ def _of_prediction(event: Event, subject: str) -> Description | None:
             )
         case predictions.VersionSuggestionsMade() as made:
             return Description(
-                f"{subject} suggests annotations for {made.rows} images, predictions"
+                f"{subject} suggests annotations for {counted(made.rows, 'image')}, predictions"
                 f" {made.predictions[:12]}"
             )
         case predictions.VersionSuggestionsFailed(reason=reason):
@@ -137,7 +157,8 @@ def _of_prediction(event: Event, subject: str) -> Description | None:
         case predictions.VersionTestEvaluationRequested() as requested:
             return Description(
                 f"{subject} to be evaluated on the test set ({requested.reason}):"
-                f" {requested.images} images, manifest {requested.manifest[:12]}; earlier"
+                f" {counted(requested.images, 'image')}, manifest {requested.manifest[:12]};"
+                " earlier"
                 f" evaluations on it: {requested.earlier_of_version} of this version,"
                 f" {requested.earlier_of_view} in the view"
             )
@@ -166,9 +187,9 @@ def _evaluation(split: messages.SplitFigures, which: str) -> str:
         "accuracy": split.accuracy,
         "mAP": split.mean_average_precision,
     }
-    return f"{_listed(metrics)} on {split.images} {which} images"
+    return f"{_listed(metrics)} on {counted(split.images, f'{which} image')}"
 
 
 def _listed(metrics: dict[str, float | None]) -> str:
     items = [f"{name} {value:.4g}" for name, value in metrics.items() if value is not None]
-    return ", ".join(items) or "no figures"
+    return ", ".join(items) or "no metrics"

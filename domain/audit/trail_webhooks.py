@@ -3,6 +3,7 @@
 from domain.aggregates import PROJECT
 from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
+from domain.formatting import moment
 from domain.subscriptions import webhook
 
 
@@ -21,10 +22,11 @@ def of_webhook(event: Event, subject: str, states: States) -> Description | None
         case webhook.WebhookResumed():
             return Description(f"{subject} resumed")
         case webhook.WebhookReplayed(after=after):
-            return Description(f"{subject} set to go on after position {after}")
+            return Description(f"{subject} set to continue after position {after}")
         case webhook.WebhookSecretRotated(both_until=until):
             return Description(
-                f"{subject} signed with another secret; the one before holds until {until:%F %T}"
+                f"{subject} signed with another secret; the previous one is valid until"
+                f" {moment(until)}"
             )
         case webhook.WebhookRemoved():
             return Description(f"{subject} removed")

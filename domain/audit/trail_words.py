@@ -1,7 +1,7 @@
 """The description of each event on the trail."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -29,9 +29,11 @@ from domain.audit.trail_webhooks import of_webhook
 from domain.dataset import blob, imports, project
 from domain.dataset import image as images
 from domain.event import Recorded
+from domain.formatting import counted
 from domain.library import model, view
 from domain.library.conditions import Conditions
 from domain.training import version
+from domain.training.adoption import NOT_WITNESSED
 
 
 def describe(recorded: Recorded, states: States, after: object) -> Description:
@@ -66,7 +68,7 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
         case _:
             description = None
     if description is None:
-        raise LookupError(f"the trail has no words for {recorded.event.event_name}")
+        raise LookupError(f"the trail has no description of {recorded.event.event_name}")
     return description
 
 
@@ -88,26 +90,27 @@ def _of_project(
             return Description(f"snapshot '{name}' of {subject} removed")
         case project.ValidationSplitDrawn() as drawn:
             return Description(
-                f"validation split of {subject} drawn: {drawn.validation_images} of"
-                f" {drawn.images} images validate ({_request(drawn, states)})"
+                f"validation split of {subject} drawn: {drawn.validation_images:,} of"
+                f" {counted(drawn.images, 'image')} ({_request(drawn, states)})"
             )
         case project.TestSetDrawn() as drawn:
             return Description(
-                f"test set of {subject} drawn: {drawn.test_images} of {drawn.images} images"
+                f"test set of {subject} drawn: {drawn.test_images:,} of"
+                f" {counted(drawn.images, 'image')}"
                 f" ({_request(drawn, states)})"
             )
     return None
 
 
 _MENDED = {
-    "majority": "each was moved to the split that held most of it",
+    "majority": "each was moved to the split that had most of its images",
     "draw": "the sets were drawn again",
 }
 
 
 def _of_group_key(grouped: project.GroupKeySet, subject: str, before: object) -> Description:
     old = before.group_key if isinstance(before, project.Project) else None
-    what = f"images of {subject} grouped by another key: {grouped.groups} groups"
+    what = f"images of {subject} grouped by a new key: {counted(grouped.groups, 'group')}"
     if grouped.key is None:
         what = f"images of {subject} no longer grouped"
     if grouped.mended is not None:
@@ -116,7 +119,7 @@ def _of_group_key(grouped: project.GroupKeySet, subject: str, before: object) ->
 
 
 def _request(drawn: project.ValidationSplitDrawn | project.TestSetDrawn, states: States) -> str:
-    """What a draw of images was asked for."""
+    """The parameters of a draw of images."""
     size = f"{drawn.size:.4g} of them" if drawn.size < 1 else f"{drawn.size:.0f}"
     view = drawn.stratified_by
     how = f", stratified by {named_in(states, VIEW.stream(view))}" if view else ""
@@ -213,7 +216,7 @@ def _of_import(recorded: Recorded, subject: str, states: States) -> Description 
             return Description(f"{subject} completed, {form}: {_counted(counts)}")
         case imports.ImportChecked(format=form, counts=counts):
             return Description(
-                f"{subject} checked, {form}; an import would come to {_counted(counts)}"
+                f"{subject} checked, {form}; an import would give {_counted(counts)}"
             )
         case imports.ImportRefused(reason=reason):
             return Description(f"{subject} refused: {reason}")
@@ -224,7 +227,21 @@ def _of_import(recorded: Recorded, subject: str, states: States) -> Description 
 
 def _counted(counts: imports.ImportCounts) -> str:
     items = msgspec.structs.asdict(counts).items()
-    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in items if n) or "nothing"
+    return ", ".join(_COUNTED[name](n) for name, n in items if n) or "nothing"
+
+
+_COUNTED: dict[str, Callable[[int], str]] = {
+    "images": lambda n: f"{counted(n, 'image')} read",
+    "added": lambda n: f"{n:,} added",
+    "annotated": lambda n: f"{n:,} annotated",
+    "reannotated": lambda n: f"{n:,} annotated again",
+    "split_assigned": lambda n: f"{n:,} moved to another split",
+    "views": lambda n: f"{counted(n, 'view')} created",
+    "concepts": lambda n: f"{counted(n, 'concept')} created",
+    "skipped": lambda n: f"{n:,} skipped",
+    "notes": lambda n: counted(n, "note"),
+    "left_out": lambda n: f"{n:,} left out",
+}
 
 
 def _of_view(
@@ -318,8 +335,9 @@ def _of_version(
         case version.VersionCreated() as created:
             of = named_in(states, MODEL.stream(created.model_id))
             trial = "" if created.trial is None else f", trial {created.trial} of an experiment"
+            adopted = f", {NOT_WITNESSED}," if created.adopted else ""
             return Description(
-                f"{subject} of {of}{trial} created: {_trained_by(created)} on the"
+                f"{subject} of {of}{trial} created: {_trained_by(created)}{adopted} on the"
                 f" images as of position {created.log_position}"
             )
         case version.VersionRenamed(name=name):

@@ -71,10 +71,10 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(lines) != 4 or lines[3] or not lines[0]:
         raise Malformed("a checkpoint is three lines: origin, size and root")
     if not _NUMBER.fullmatch(lines[1]):
-        raise Malformed(f"{lines[1][:40]!r} is no size of a log")
+        raise Malformed(f"{lines[1][:40]!r} is not the size of a log")
     root = decode64(lines[2])
     if len(root) != HASH_BYTES:
-        raise Malformed(f"a root has {HASH_BYTES} bytes, not {len(root)}")
+        raise Malformed(f"a root must have {HASH_BYTES} bytes, got {len(root)}")
     return Checkpoint(lines[0], int(lines[1]), root)
 
 

@@ -39,7 +39,7 @@ class GroupSplits(msgspec.Struct, frozen=True):
 def check_key(key: str) -> str:
     """The metadata key, which need not be on any image yet. Raises `Invalid`."""
     if not 1 <= len(key) <= MOST_KEY:
-        raise Invalid(f"key has {len(key)} characters; it has 1 to {MOST_KEY}", field="key")
+        raise Invalid(f"key must have 1 to {MOST_KEY} characters, got {len(key)}", field="key")
     refuse_unprintable(key, "key")
     return key
 
@@ -71,7 +71,7 @@ def refuse_torn(key: str, groups: list[GroupSplits]) -> None:
     names = ", ".join(map(str, torn[:LISTED])) + (", …" if len(torn) > LISTED else "")
     raise Conflict(
         f"the splits tear {len(torn)} of {len(groups)} groups by {key!r}: {names}; with mend"
-        f" {MAJORITY!r} each moves to the split that holds most of it, with mend {DRAW!r} the"
-        " validation and the test set are drawn again",
+        f" {MAJORITY!r} each group moves to the split that has most of its images; with mend"
+        f" {DRAW!r} the validation set and the test set are drawn again",
         field="mend",
     )

@@ -24,7 +24,7 @@ _ROUNDING = 2 * 10**-PRECISION
 
 
 class ImageAdded(Event, frozen=True, tag="image.added"):
-    """The image joined the project, or came back to it anew. Width and height are in pixels."""
+    """The image joined the project, or was added to it again. Width and height are in pixels."""
 
     schema_version: ClassVar[int] = 2
 
@@ -281,7 +281,9 @@ def decide(
             return _add(command, image)
         case AssignSplit(split=split):
             if split not in SPLITS:
-                raise Invalid(f"split is {split!r}; it is train, validation or test", field="split")
+                raise Invalid(
+                    f"split must be train, validation or test, got {split!r}", field="split"
+                )
             return [] if require(image).split == split else [ImageSplitAssigned(split)]
         case RemoveImage():
             require(image)
@@ -318,14 +320,14 @@ def annotate(command: AnnotateImage, image: Image | None, view: View) -> list[Ev
     """
     current = require(image)
     if current.project_id != view.project_id:
-        raise Invalid("the image belongs to another project than the view", field="image_id")
+        raise Invalid("the image and the view belong to different projects", field="image_id")
     refuse_archived(view)
     check_fits(command, view)
     annotated = _annotated(command, current, view)
     before = current.annotations.get(command.view_id, ImageAnnotated(command.view_id, (), False))
-    # That no other crop holds a concept is said of the crops there are now: saying it again counts.
-    says_more = view.crops and command.without_concept
-    return [] if annotated == before and not says_more else [annotated]
+    # "No concept in the other crops" is about the current crops: recording it again is a change.
+    is_about_crops = view.crops and command.without_concept
+    return [] if annotated == before and not is_about_crops else [annotated]
 
 
 def annotate_blindly(command: AnnotateImage, image: Image | None, view: View) -> list[Event]:
@@ -335,7 +337,7 @@ def annotate_blindly(command: AnnotateImage, image: Image | None, view: View) ->
     """
     current = require(image)
     if current.project_id != view.project_id:
-        raise Invalid("the image belongs to another project than the view", field="image_id")
+        raise Invalid("the image and the view belong to different projects", field="image_id")
     refuse_archived(view)
     _require_annotated(current, view, command.view_id)
     check_fits(command, view)
@@ -372,7 +374,7 @@ def review(command: ReviewImage | WithdrawReview, image: Image | None, view: Vie
     """
     current = require(image)
     if current.project_id != view.project_id:
-        raise Invalid("the image belongs to another project than the view", field="image_id")
+        raise Invalid("the image and the view belong to different projects", field="image_id")
     refuse_archived(view)
     if isinstance(command, WithdrawReview):
         withdrawn = current.is_reviewed(command.view_id)
@@ -405,19 +407,21 @@ def check_fits(command: AnnotateImage, view: View) -> None:
             _check_box(annotation.box)
     complete = view.crops and view.kind == TAGGING
     if command.without_concept and annotations and not complete:
-        raise Invalid("an image without concept has no annotations", field="without_concept")
+        raise Invalid(
+            "an image marked as without concept cannot have annotations", field="without_concept"
+        )
     if view.kind == CLASSIFICATION:
         if command.without_concept:
             raise Invalid(
-                "in a classification view every image has a concept", field="without_concept"
+                "in a classification view every image must have a concept", field="without_concept"
             )
         if len(annotations) > 1 and not view.crops:
             raise Invalid(
-                f"an image of a classification view has one concept, not {len(annotations)}",
+                f"an image of a classification view must have one concept, got {len(annotations)}",
                 field="annotations",
             )
     if view.kind != DETECTION and len(set(annotations)) < len(annotations):
-        raise Invalid("a concept is given twice", field="annotations")
+        raise Invalid("a concept is listed twice", field="annotations")
 
 
 def _canonical(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
@@ -448,13 +452,15 @@ def _check_crops(annotations: tuple[Annotation, ...], image: Image, view: View) 
         if annotation.box not in boxes:
             assert annotation.box is not None
             raise Invalid(
-                f"box {msgspec.structs.astuple(annotation.box)} is none of the image's boxes in the"
-                " parent view; annotate it there first",
+                f"box {msgspec.structs.astuple(annotation.box)} is not one of the image's boxes"
+                " in the parent view; annotate it there first",
                 field="box",
             )
     given = Counter(annotation.box for annotation in annotations)
     if view.kind == CLASSIFICATION and max(given.values(), default=0) > 1:
-        raise Invalid("a crop of a classification view has one concept", field="annotations")
+        raise Invalid(
+            "a crop of a classification view must have exactly one concept", field="annotations"
+        )
 
 
 def _check_box(box: Box) -> None:
@@ -462,8 +468,8 @@ def _check_box(box: Box) -> None:
     inside = 0 <= box.x <= box.x + box.width <= edge and 0 <= box.y <= box.y + box.height <= edge
     if not inside or min(box.width, box.height) < 10**-PRECISION:
         raise Invalid(
-            f"box {msgspec.structs.astuple(box)} is not inside the image (x, y, width, height are"
-            " shares of it, 0 to 1)",
+            f"box {msgspec.structs.astuple(box)} is not inside the image (x, y, width and height"
+            " are shares of the image, from 0 to 1)",
             field="box",
         )
 
@@ -472,7 +478,7 @@ def _erase(command: EraseImage, image: Image | None) -> list[Event]:
     """Erase an image, also a removed one. Erasing it again is no event."""
     reason = clean_name(command.reason, "reason", MAX_REASON)
     if image is None:
-        raise NotFound("there is no such image", field="image_id")
+        raise NotFound("image not found", field="image_id")
     return [ImageErased(image.blob, reason)] if image.erased is None else []
 
 
@@ -481,5 +487,5 @@ def require(image: Image | None) -> Image:
     if image is not None and image.erased is not None:
         raise Gone(f"the image was erased (reason: {image.erased})", field="image_id")
     if image is None or image.removed:
-        raise NotFound("there is no such image", field="image_id")
+        raise NotFound("image not found", field="image_id")
     return image

@@ -220,5 +220,5 @@ def _request(command: RequestImport) -> list[Event]:
 
 def require(state: Import | None) -> Import:
     if state is None:
-        raise NotFound("there is no such import")
+        raise NotFound("import not found")
     return state

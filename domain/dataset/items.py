@@ -84,8 +84,8 @@ def _crops(annotations: Sequence[Annotation], conditions: Conditions) -> list[It
 def is_annotated(image: Image, view_id: str, item: Item, parents: Sequence[Parent]) -> bool:
     """Whether an item that the view has of the image is annotated in it.
 
-    A crop that is not listed is if the image is said to hold no other concept, as long as its boxes
-    and what the views between say of them have not changed since.
+    A crop that is not listed is, too, if the image is recorded as holding no other concept while
+    its boxes and their annotations in the views between have not changed since.
     """
     annotated = image.annotations.get(view_id)
     if annotated is None:

@@ -170,7 +170,7 @@ def decide(
         return _name_snapshot(name, command.log_position, require(project))
     if isinstance(command, CreateProject):
         if project is not None:
-            raise Conflict("this project exists already")
+            raise Conflict("this project already exists")
         return [ProjectCreated(name)]
     if require(project).name == name:
         return []
@@ -180,7 +180,7 @@ def decide(
 def _name_snapshot(name: str, position: int, project: Project) -> list[Event]:
     if name.isdecimal():
         raise Invalid(
-            f"{name!r} could be meant as a position of the log; give a name with a letter",
+            f"{name!r} could be a position of the log; choose a name with a letter",
             field="name",
         )
     if project.snapshots.get(name, position) != position:
@@ -194,5 +194,5 @@ def _name_snapshot(name: str, position: int, project: Project) -> list[Event]:
 
 def require(project: Project | None) -> Project:
     if project is None:
-        raise NotFound("there is no such project")
+        raise NotFound("project not found")
     return project

@@ -93,8 +93,8 @@ def _by_groups(
     if not drawn or len(drawn) == len(units):
         sizes = sorted(len(unit.images) for unit in units)
         raise Invalid(
-            f"{len(units)} groups of {sizes[0]} to {sizes[-1]} images cannot be split into {count}"
-            f" and {len(images) - count} images; ask for another size",
+            f"{len(units)} groups of {sizes[0]} to {sizes[-1]} images cannot be split into"
+            f" {count} and {len(images) - count} images; choose another size",
             field="size",
         )
     return _ids(drawn)
@@ -158,12 +158,12 @@ def _count(command: DrawSplit, images: int) -> int:
     count = round(size * images) if size < 1 else int(size)
     if count < 1:
         raise Invalid(
-            f"{size} of {images} images is no image; add images or ask for more",
+            f"{size} of {images} images is less than one image; add images or choose a larger size",
             field="size",
         )
     if count >= images:
         raise Invalid(
-            f"{count} of {images} images would leave none to train on; ask for fewer",
+            f"{count} of {images} images would leave none to train on; choose a smaller size",
             field="size",
         )
     return count

@@ -49,6 +49,6 @@ def _check_unannotated(image: Image, view_id: str, view: View) -> None:
     annotated = image.annotations.get(view_id)
     if annotated is not None and (annotated.annotations or annotated.without_concept):
         raise Conflict(
-            f"the image is annotated in view {view.name!r} by now; its suggestion is out of date",
+            f"the image is now annotated in view {view.name!r}, so its suggestion is out of date",
             field="image_id",
         )

@@ -93,7 +93,7 @@ def decide_suspect(command: DecideSuspect, image: Image | None, view: View) -> l
     """
     current = require(image)
     if current.project_id != view.project_id:
-        raise Invalid("the image belongs to another project than the version", field="item")
+        raise Invalid("the image and the version belong to different projects", field="item")
     refuse_archived(view)
     label = _require_label(command.label, current, command.view_id)
     event = _EVENTS[command.decision](command.view_id, command.version_id, label)
@@ -147,8 +147,8 @@ def _require_label(label: DoubtedLabel, image: Image, view_id: str) -> DoubtedLa
     exact = _label_in(label, _annotations(image, view_id))
     if exact is None:
         raise Conflict(
-            "the image's annotations have changed, so that it does not have the doubted label any"
-            " more; load the list again",
+            "the image's annotations have changed, and it no longer has the doubted label; load"
+            " the list again",
             field="item",
         )
     return exact
@@ -171,4 +171,4 @@ def _label_in(label: DoubtedLabel, annotations: Sequence[Annotation] | None) -> 
     for annotation in annotations:
         if label.is_about(DoubtedLabel(annotation.concept_id, True, annotation.box)):
             return DoubtedLabel(annotation.concept_id, True, annotation.box)
-    raise AssertionError("a label that holds is among the annotations")
+    raise AssertionError("a label that is upheld must be among the annotations")

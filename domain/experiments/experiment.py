@@ -202,5 +202,5 @@ def _within(field: str, value: int, low: int, high: int) -> None:
 
 def require(experiment: Experiment | None) -> Experiment:
     if experiment is None:
-        raise NotFound("there is no such experiment")
+        raise NotFound("experiment not found")
     return experiment

@@ -196,13 +196,15 @@ def check_space(kind: str, space: SearchSpace, base: Base, at_hand: frozenset[st
     """Raises `Invalid` naming what no trial could be made of, such as `space.architectures`."""
     allowed = {network.key: network for network in architectures_for(kind)}
     if not space.architectures:
-        raise _refused("architectures", f"is empty; name one or more of {', '.join(allowed)}")
+        raise _refused(
+            "architectures", f"must not be empty; choose one or more of {', '.join(allowed)}"
+        )
     for field in msgspec.structs.fields(space):
         values = getattr(space, field.name)
         if len(values) > MOST_VALUES:
             raise _refused(field.name, f"has {len(values)} values; at most {MOST_VALUES} fit")
         if field.name != "rate_multiplier" and len(set(values)) < len(values):
-            raise _refused(field.name, "has a value twice")
+            raise _refused(field.name, "has a value more than once")
     for name, values, known in (
         ("architectures", space.architectures, list(allowed)),
         ("optimizers", space.optimizers, list(OPTIMIZERS)),
@@ -212,7 +214,7 @@ def check_space(kind: str, space: SearchSpace, base: Base, at_hand: frozenset[st
             if value not in known:
                 raise _refused(name, f"has {value!r}; choose from {', '.join(known)}")
     if len(space.rate_multiplier) != 2:
-        raise _refused("rate_multiplier", "is a range: give its lower and its upper end")
+        raise _refused("rate_multiplier", "must be a range: a lower and an upper limit")
     low, high = space.rate_multiplier
     if not 1 / LARGEST_MULTIPLIER <= low <= high <= LARGEST_MULTIPLIER:
         raise _refused(
@@ -234,7 +236,7 @@ def _check_weights(architecture: str, base: Base, at_hand: frozenset[str]) -> No
         label = ARCHITECTURES[architecture].label
         raise _refused(
             "architectures",
-            f"has {label}, of which no weights of {pretrained!r} are at hand; leave it out, run"
+            f"has {label}, but no weights {pretrained!r} are available for it; leave it out, run"
             f" `stemma weights fetch {architecture}` on the server, or train from scratch",
         )
 

@@ -36,7 +36,8 @@ def check(conditions: Iterable[Iterable[str]], parent: ParentConcepts) -> Condit
     groups = [tuple(group) for group in conditions]
     if not groups:
         raise Invalid(
-            f"no condition is given; name concepts of view {parent.view_name!r}", field="conditions"
+            f"give at least one condition: name concepts of view {parent.view_name!r}",
+            field="conditions",
         )
     for number, group in enumerate(groups):
         field = f"conditions[{number}]"
@@ -49,8 +50,8 @@ def check(conditions: Iterable[Iterable[str]], parent: ParentConcepts) -> Condit
                 )
         if parent.one_each and len(set(group)) > 1:
             raise Invalid(
-                f"items of view {parent.view_name!r} have one concept each; give each concept a"
-                " group of its own",
+                f"items of view {parent.view_name!r} have one concept each; put each concept into"
+                " its own group",
                 field=field,
             )
     return canonical(groups)

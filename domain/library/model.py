@@ -105,11 +105,11 @@ def decide(command: RenameModel | ArchiveModel | NumberVersion, model: Model | N
             return [] if current.archived else [ModelArchived()]
         case NumberVersion():
             if current.archived and not command.archived:
-                raise Conflict(f"model {current.name!r} is archived; it is not trained any more")
+                raise Conflict(f"model {current.name!r} is archived and can no longer be trained")
             return [VersionNumbered(command.version_id, current.versions + 1)]
 
 
 def require(model: Model | None) -> Model:
     if model is None:
-        raise NotFound("there is no such model")
+        raise NotFound("model not found")
     return model

@@ -72,7 +72,7 @@ def fork(command: ForkModel, view: View, parent: Model, new_model_id: str) -> Mo
         )
     twin = view.models.get(frozenset(command.concepts))
     if twin is not None:
-        raise Conflict(f"that set of concepts already is model {twin}; train that one")
+        raise Conflict(f"model {twin} already has this set of concepts; train that model")
     name = _name(view) if command.name is None else clean_name(command.name)
     forked = ModelForked(
         parent.view_id,

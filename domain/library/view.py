@@ -250,7 +250,7 @@ def create(command: CreateView, parent: View | None) -> list[Event]:
     name = clean_name(command.name)
     if command.parent_id is None:
         if command.conditions:
-            raise Invalid("conditions are about a parent; name one", field="parent_id")
+            raise Invalid("conditions need a parent view; name one", field="parent_id")
         return [ViewCreated(command.project_id, name, command.kind)]
     if parent is None or parent.project_id != command.project_id:
         raise Invalid("the project has no such view", field="parent_id")
@@ -258,7 +258,8 @@ def create(command: CreateView, parent: View | None) -> list[Event]:
         raise Conflict(f"view {parent.name!r} is archived; restore it first", field="parent_id")
     if parent.gives_crops and command.kind == DETECTION:
         raise Invalid(
-            "a detection view cannot stand on crops; choose classification or tagging, or another"
+            "a detection view cannot have crops as its items; choose classification or tagging,"
+            " or another"
             " parent",
             field="kind",
         )
@@ -290,8 +291,8 @@ def change_conditions(
     for each in (view, *below):
         if each.crops and each.kind == TAGGING:
             raise Conflict(
-                f"{each.name!r} is a tagging view of crops: its complete images speak of the crops"
-                " that they had; create another view",
+                f"{each.name!r} is a tagging view of crops, whose complete images refer to the"
+                " crops that they had; create another view",
                 field="conditions",
             )
     return [ConditionsChanged(conditions)]
@@ -316,12 +317,14 @@ def refuse_named(concept_id: str, view: View, children: Mapping[str, View | None
 
 def _add(command: AddConcepts, view: View) -> list[Event]:
     if not command.concepts:
-        raise Invalid("no concept is given", field="labels")
+        raise Invalid("give at least one concept", field="labels")
     former_ids = {label: concept_id for concept_id, label in view.removed.items()}
     events: list[Event] = []
     taken = view
     for concept in command.concepts:
         label = clean_name(concept.label, "label")
+        if label not in view.concepts.values() and label in taken.concepts.values():
+            raise Conflict(f"the label {label!r} is given twice", field="labels")
         _refuse_taken(taken, label)
         event = ConceptAdded(former_ids.pop(label, concept.concept_id), label)
         events.append(event)
@@ -341,7 +344,7 @@ def _refuse_taken(view: View, label: str) -> None:
 
 def require(view: View | None) -> View:
     if view is None:
-        raise NotFound("there is no such view")
+        raise NotFound("view not found")
     return view
 
 

@@ -30,7 +30,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     specversion: Annotated[
         str, Meta(description="Always `1.0`.", extra_json_schema={"const": "1.0"})
     ]
-    id: Annotated[str, Meta(description="The event's own id, a UUID: unique for ever.")]
+    id: Annotated[str, Meta(description="The unique id of the event, a UUID.")]
     source: Annotated[
         str, Meta(description="Always `/stemma`.", extra_json_schema={"const": "/stemma"})
     ]
@@ -43,23 +43,25 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     ]
     sequence: Annotated[
         SequenceText,
-        Meta(description="Position in the log, in 19 digits: orders as text and as a number."),
+        Meta(
+            description="Position in the log, in 19 digits: sorts the same as text and as a number."
+        ),
     ]
     revision: Annotated[
-        int, Meta(ge=1, description="Number in the history of the subject: from 1, without a hole.")
+        int, Meta(ge=1, description="Number in the history of the subject: from 1, without gaps.")
     ]
-    schemaversion: Annotated[int, Meta(ge=1, description="Version of the form of `data`.")]
+    schemaversion: Annotated[int, Meta(ge=1, description="Version of the schema of `data`.")]
     actor: Annotated[
         str,
         Meta(
-            description="Who caused it: the name of an account, `worker:` and the name of a worker,"
-            " or a part of the server, such as `policy`."
+            description="Who caused it: the name of an account, `worker:` and the name of a"
+            " worker, or a service, such as `policy`."
         ),
     ]
-    correlationid: Annotated[str, Meta(description="Shared by all that one request led to.")]
+    correlationid: Annotated[str, Meta(description="Shared by all events that one request caused.")]
     causationid: Annotated[
         str | msgspec.UnsetType,
-        Meta(description="The id of the event or message that led to it, where one did."),
+        Meta(description="The id of the event or message that caused it, if there is one."),
     ] = msgspec.UNSET
     traceparent: Annotated[
         str, Meta(description="W3C Trace Context: the trace, and the span of this event.")

@@ -19,7 +19,8 @@ def checked(names: Iterable[str], field: str = "names") -> tuple[str, ...]:
         if not any(True for _ in _meant([name], event_names)):
             kinds = sorted({name.split(".", 1)[0] for name in event_names})
             raise Invalid(
-                f"{name!r} names no event; give a name such as version.training_completed, or all"
+                f"{name!r} is not the name of an event; give a name such as"
+                " version.training_completed, or all"
                 f" of a kind: {', '.join(f'{kind}.*' for kind in kinds)}",
                 field=field,
             )

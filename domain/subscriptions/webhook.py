@@ -159,7 +159,7 @@ def decide(command: Command, webhook: Webhook | None) -> list[Event]:
             return [] if state == ACTIVE else [WebhookResumed()]
         case ReplayWebhook(after=after, head=head):
             if not 0 <= after <= head:
-                raise Invalid(f"after is {after}; the log has 0 to {head}", field="after")
+                raise Invalid(f"after must be from 0 to {head}, got {after}", field="after")
             return [WebhookReplayed(after)]
         case RotateSecret(secret=secret, both_until=until):
             return [WebhookSecretRotated(until, secret)]
@@ -184,5 +184,5 @@ def _register(command: RegisterWebhook) -> list[Event]:
 
 def require(webhook: Webhook | None) -> Webhook:
     if webhook is None or webhook.state == REMOVED:
-        raise NotFound("there is no such webhook")
+        raise NotFound("webhook not found")
     return webhook

@@ -104,7 +104,7 @@ def _checked(setting: Setting, value: object) -> Value:
         case Choice():
             if not isinstance(value, str) or value not in setting.choices:
                 choices = ", ".join(setting.choices)
-                raise Invalid(f"{value!r} is none of: {choices}", field=setting.key)
+                raise Invalid(f"{value!r} is not one of: {choices}", field=setting.key)
             return value
         case Flag():
             if not isinstance(value, bool):
@@ -112,18 +112,18 @@ def _checked(setting: Setting, value: object) -> Value:
             return value
         case Text():
             if not isinstance(value, str):
-                raise Invalid(f"{value!r} is no text", field=setting.key)
+                raise Invalid(f"{value!r} is not text", field=setting.key)
             return clean_name(value, setting.key) if value else value
 
 
 def _number(setting: Number, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Invalid(f"{value!r} is no finite number", field=setting.key)
+        raise Invalid(f"{value!r} is not a finite number", field=setting.key)
     if setting.whole and value != int(value):
-        raise Invalid(f"{value} is no integer", field=setting.key)
+        raise Invalid(f"{value} is not an integer", field=setting.key)
     too_small = setting.least is not None and value < setting.least
     if too_small or (setting.most is not None and value > setting.most):
         low = "any" if setting.least is None else f"{setting.least:g}"
         high = "any" if setting.most is None else f"{setting.most:g}"
-        raise Invalid(f"it is from {low} to {high}, and not {value}", field=setting.key)
+        raise Invalid(f"it must be from {low} to {high}, got {value}", field=setting.key)
     return int(value) if setting.whole else float(value)

@@ -18,6 +18,9 @@ SAFETENSORS, ONNX, OPAQUE = "safetensors", "onnx", "opaque"
 FORMATS = (SAFETENSORS, ONNX, OPAQUE)
 """Formats of checkpoints; an opaque one is for the trainer alone to read."""
 
+ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
+"""The endings of files of weights."""
+
 
 class TrainerRegistered(Event, frozen=True, tag="trainer.registered"):
     """Training code may be used under a name such as `acme/logreg`, for these kinds of views.
@@ -111,7 +114,9 @@ def decide(command: Command, trainer: Trainer | None) -> list[Event]:
     match command:
         case ChangeForm():
             if current.retired:
-                raise Conflict(f"trainer {current.name} is retired; register one of another name")
+                raise Conflict(
+                    f"trainer {current.name} is retired; register a trainer with another name"
+                )
             _check(command.kinds, command.settings)
             if (command.kinds, command.settings) == (current.kinds, current.settings):
                 return []
@@ -123,8 +128,8 @@ def decide(command: Command, trainer: Trainer | None) -> list[Event]:
 def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:
     if not _NAME.fullmatch(command.name) or len(command.name) > LONGEST_NAME:
         raise Invalid(
-            f"{command.name!r} is no name of a trainer: take an owner and a name, such as"
-            " acme/logreg, of small letters, digits and single hyphens",
+            f"{command.name!r} is not the name of a trainer: use an owner and a name in lowercase"
+            " letters, digits and single hyphens, such as acme/logreg",
             field="name",
         )
     if command.format not in FORMATS:
@@ -135,19 +140,19 @@ def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:
     _check(command.kinds, command.settings)
     if trainer is not None:
         retired = ", retired" if trainer.retired else ""
-        raise Conflict(f"there is a trainer {command.name} already{retired}", field="name")
+        raise Conflict(f"trainer {command.name} already exists{retired}", field="name")
     return [TrainerRegistered(command.name, command.kinds, command.settings, command.format)]
 
 
 def _check(kinds: tuple[str, ...], settings: tuple[Setting, ...]) -> None:
     if not kinds or any(kind not in KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
-        raise Invalid(f"kinds are some of {', '.join(KINDS)}, each once", field="kinds")
+        raise Invalid(f"kinds must be one or more of {', '.join(KINDS)}, each once", field="kinds")
     check_form(settings)
 
 
 def require(trainer: Trainer | None) -> Trainer:
     if trainer is None:
-        raise NotFound("there is no such trainer")
+        raise NotFound("trainer not found")
     return trainer
 
 

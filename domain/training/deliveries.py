@@ -13,8 +13,8 @@ def is_superseded(report: Report, delivery: int, worker: str | None) -> bool:
     if isinstance(report.body, Started):
         if report.delivery > delivery and report.body.worker != report.worker:
             claimed = report.body.worker
-            raise Conflict(f"worker {report.worker} cannot start in the name of {claimed}")
+            raise Conflict(f"worker {report.worker} cannot start as {claimed}")
         return report.delivery <= delivery
     if report.delivery == delivery and worker not in {None, report.worker}:
-        raise Conflict(f"worker {worker} has the job, and not {report.worker}")
+        raise Conflict(f"worker {worker} has the job, not {report.worker}")
     return report.delivery < delivery

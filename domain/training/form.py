@@ -35,10 +35,13 @@ from domain.training.form_controls import (
     Section,
     When,
 )
+from domain.training.presets import presets_for
 
 KINDS = (CLASSIFICATION, TAGGING, DETECTION)
 NONE = "none"
 FP32, BF16, FP16 = "fp32", "bf16", "fp16"
+BASIC = ("epochs", "width", "height", "max_dimension")
+"""The options that most users choose."""
 
 _SCRATCH = {"pretrained": (NONE, None), "start_from": (None,)}
 _ADAPTIVE = (ADAM, NADAM, RADAM)
@@ -67,6 +70,8 @@ def training_form(kind: str, at_hand: frozenset[str] = frozenset(), *, crops: bo
             Section("running", "Running", tuple(_running()), advanced=True),
             Section("flip_book", "Flip Book", tuple(_flip_book()), advanced=True),
         ),
+        presets_for(kind),
+        BASIC,
     )
 
 
@@ -87,8 +92,8 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="start_from",
         type=TEXT,
         label="Start from",
-        help="An earlier version of this view, of the same architecture, by its id: training goes"
-        " on from its checkpoint; concepts that stayed keep their outputs",
+        help="An earlier version of this view, of the same architecture: training goes on from its"
+        " checkpoint; concepts that stayed keep their outputs",
         defaults=(Default(None),),
     )
     ready = [network for network in networks if at_hand & set(network.weights.values())]
@@ -96,7 +101,7 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="pretrained",
         type=SELECT,
         label="Pretrained on",
-        help="Weights to start from; their file must lie in the server's folder of weights",
+        help="Weights to start from; their file must be in the server's folder of weights",
         defaults=(
             *(
                 Default(data, {"architecture": (network.key,)})
@@ -158,7 +163,7 @@ def _length(networks: list[Architecture]) -> Iterator[Control]:
         key="patience",
         type=INTEGER,
         label="Patience",
-        help="End after so many epochs without a better checkpoint; 0 is never",
+        help="Early stopping: end after this many epochs without a better checkpoint; 0 = off",
         defaults=(Default(0),),
         minimum=0,
         maximum=200,
@@ -170,8 +175,8 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="optimizer",
         type=SELECT,
         label="Optimizer",
-        help="Momentum and RMSProp lower the learning rate to a tenth at 33 % and a hundredth at"
-        " 66 %; the others follow one cycle",
+        help="Momentum and RMSProp lower the learning rate to a tenth at 33% and to a hundredth"
+        " at 66% of the training; the others follow a one-cycle schedule",
         defaults=_by_architecture(networks, lambda network: network.optimizer),
         choices=_choices(OPTIMIZERS),
     )
@@ -189,8 +194,8 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="new_concept_learning_rate",
         type=NUMBER,
         label="Learning rate of new concepts",
-        help="Of the outputs of concepts that the version to start from lacks: they begin at"
-        " random, and need a higher rate than what is learned already",
+        help="Learning rate of the outputs for concepts that the version to start from lacks:"
+        " they start from random weights and need a higher rate than the trained ones",
         defaults=tuple(
             default
             for network in networks
@@ -201,8 +206,10 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         step=0.00001,
         shown_when={"start_from": (ANY,)},
     )
-    yield _share("momentum", "Momentum", "Of the gradients before", 0.9, STEPPED)
-    yield _share("rmsprop_decay", "Decay", "Of the mean of squared gradients", 0.9, (RMSPROP,))
+    yield _share("momentum", "Momentum", "Weight of the earlier gradients", 0.9, STEPPED)
+    yield _share(
+        "rmsprop_decay", "Decay", "Decay of the mean of squared gradients", 0.9, (RMSPROP,)
+    )
     yield Control(
         key="epsilon",
         type=NUMBER,
@@ -228,7 +235,7 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="gradient_clip_norm",
         type=NUMBER,
         label="Gradient clipping",
-        help="Longer gradients are scaled to this norm; 0 is off",
+        help="Gradients with a larger norm are scaled to this norm; 0 = off",
         defaults=(Default(0.0),),
         minimum=0,
         maximum=1000,
@@ -255,7 +262,7 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
         key="resizer",
         type=SELECT,
         label="Resizer",
-        help="How an image becomes as large as the network takes it",
+        help="How an image is resized to the network's input",
         defaults=_by_architecture(networks, lambda network: network.resizer),
         choices=_choices(_RESIZERS),
     )
@@ -276,7 +283,8 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
         key="max_dimension",
         type=INTEGER,
         label="Longest side",
-        help="The longer side of an image becomes so long; zeros fill up a square, right and below",
+        help="The longer side of an image is scaled to this length; the image is padded with"
+        " zeros, right and below, to a square",
         defaults=(
             *(
                 Default(network.side, {"architecture": (network.key,)})
@@ -296,8 +304,7 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
             key="margin_crop",
             type=NUMBER,
             label="Margin around the crop",
-            help="Share of the crop's shorter side that is added on each side, as far as the image"
-            " reaches",
+            help="Share of the crop's shorter side that is added on each side, within the image",
             defaults=(Default(0.0),),
             minimum=0,
             maximum=1,
@@ -314,7 +321,7 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
         key="max_expansion_ratio",
         type=NUMBER,
         label="Largest expansion",
-        help="How many times as long an epoch may become",
+        help="Maximum oversampling: an epoch becomes at most this many times as long",
         defaults=(Default(2.0),),
         minimum=1.1,
         maximum=10,
@@ -325,15 +332,15 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
         key="reviewed_only",
         type=TOGGLE,
         label="Reviewed only",
-        help="Train on images whose annotations in this view are reviewed; all annotated ones of"
-        " the validation set validate, so that metrics stay comparable",
+        help="Train on images whose annotations in this view are reviewed; the validation set"
+        " keeps all its annotated images, so that metrics stay comparable",
         defaults=(Default(False),),
     )
     yield Control(
         key="augmentations",
         type=LIST,
         label="Augmentations",
-        help="In this order, by chance, anew each time that an image is drawn",
+        help="Applied in this order, at random, each time that an image is drawn",
         defaults=(Default(default_augmentations(kind)),),
         choices=_choices({op: operation.label for op, operation in OPERATIONS.items()}),
         items={op: operation.parameters for op, operation in OPERATIONS.items()},
@@ -365,8 +372,8 @@ def _flip_book() -> Iterator[Control]:
         key="recorded_images",
         type=INTEGER,
         label="Recorded images",
-        help="Images measured after each epoch, for the flip book: all if there are no more, else a"
-        " sample; 0 is off",
+        help="The number of images measured after each epoch for the flip book: a sample if there"
+        " are more; 0 = off",
         defaults=(Default(5000),),
         minimum=0,
         maximum=50_000,
@@ -375,7 +382,8 @@ def _flip_book() -> Iterator[Control]:
         key="record_training_images",
         type=TOGGLE,
         label="Record training images",
-        help="They are measured in passes of their own; validation images are measured anyway",
+        help="Training images are measured in additional passes; validation images are always"
+        " measured",
         defaults=(Default(True),),
     )
 

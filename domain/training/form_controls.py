@@ -115,11 +115,26 @@ class Section(msgspec.Struct, frozen=True):
     advanced: bool = False
 
 
+class TrainingPreset(msgspec.Struct, frozen=True):
+    """Options that are chosen together, by the keys of the form. Values of the user's own come
+    before them."""
+
+    key: str
+    label: str
+    help: str
+    options: dict[str, Any]
+
+
 class Form(msgspec.Struct, frozen=True):
-    """The options of a training in a view of this kind."""
+    """The options of a training in a view of this kind, and the presets to begin with.
+
+    `basic` are the keys of the controls that a short form shows; the others are folded away.
+    """
 
     kind: str
     sections: tuple[Section, ...]
+    presets: tuple[TrainingPreset, ...] = ()
+    basic: tuple[str, ...] = ()
 
     def controls(self) -> Iterator[Control]:
         for section in self.sections:
@@ -161,7 +176,7 @@ def resolve(
         name = next(iter(left))
         names = ", ".join(chosen) or "none"
         raise Invalid(
-            f"{name!r} is no option here; the options are: {names}", field=f"{place}{name}"
+            f"{name!r} is not an option; the options are: {names}", field=f"{place}{name}"
         )
     return chosen
 
@@ -190,7 +205,7 @@ def _checked(control: Control, value: Any, field: str) -> Any:
 
 def _checked_number(control: Control, value: Any, field: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid(f"{field} is {value!r}; it must be a number", field=field)
+        raise Invalid(f"{field} must be a number, got {value!r}", field=field)
     low, high = control.minimum, control.maximum
     # Not the other way round: NaN is neither below nor above.
     if not ((low is None or low <= value) and (high is None or value <= high)):
@@ -214,7 +229,7 @@ def _checked_list(control: Control, value: Any, field: str) -> list[dict[str, An
         place = f"{field}[{number}]"
         operation = {"op": entry} if isinstance(entry, str) else entry
         if not isinstance(operation, dict) or not isinstance(operation.get("op"), str):
-            raise Invalid(f"{place} must name an operation, as op", field=place)
+            raise Invalid(f"{place} must name an operation in op", field=place)
         parameters = {key: parameter for key, parameter in operation.items() if key != "op"}
         if operation["op"] not in control.items:
             raise Invalid(
@@ -223,7 +238,9 @@ def _checked_list(control: Control, value: Any, field: str) -> list[dict[str, An
             )
         own = resolve(iter(control.items[operation["op"]]), parameters, f"{place}.")
         if any(earlier["op"] == operation["op"] for earlier in resolved):
-            raise Invalid(f"{operation['op']} is there twice; each may be once", field=place)
+            raise Invalid(
+                f"{operation['op']} is listed twice; each operation may be used once", field=place
+            )
         resolved.append({"op": operation["op"]} | own)
     return resolved
 

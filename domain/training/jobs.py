@@ -1,9 +1,10 @@
-"""Jobs of the workers' queues: trainings, and predictions with a finished version."""
+"""Jobs of the workers' queues: trainings, and what is done with a finished version."""
 
 import msgspec
 
 from domain.trainers.form import Value
 from domain.training.messages import ConceptLabel, Purpose, TrainJob, job_key
+from domain.training.model_description import ModelDescription
 from domain.training.options import TrainingOptions
 
 
@@ -34,6 +35,35 @@ class PredictJob(msgspec.Struct, frozen=True, tag_field="job", tag="predict"):
     @property
     def key(self) -> str:
         return job_key(self.purpose, self.request)
+
+    @property
+    def message_id(self) -> str:
+        """The id that makes a repeated dispatch of the same request harmless."""
+        return f"{self.version_id}:{self.key}"
+
+
+class OnnxJob(msgspec.Struct, frozen=True, tag_field="job", tag="onnx"):
+    """Make an ONNX file of a version's saved checkpoint, and compare it with torch on images of its
+    `manifest`.
+
+    `request` counts the version's requests of a file. The other fields are as in a `TrainJob`.
+    """
+
+    version_id: str
+    request: int
+    model: ModelDescription
+    manifest: str
+    correlation_id: str
+    deliveries_before: int = 0
+    token: str = ""
+
+    @property
+    def attempt(self) -> int:
+        return self.request
+
+    @property
+    def key(self) -> str:
+        return job_key(Purpose.ONNX, self.request)
 
     @property
     def message_id(self) -> str:
@@ -78,7 +108,7 @@ class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
         return f"{self.version_id}:{self.key}"
 
 
-Job = TrainJob | PredictJob
+Job = TrainJob | PredictJob | OnnxJob
 """What the built-in worker carries out."""
 
 AnyJob = Job | TrainerJob
@@ -89,7 +119,12 @@ class _Tag(msgspec.Struct):
 
 
 def purpose_of(job: AnyJob) -> Purpose:
-    return job.purpose if isinstance(job, PredictJob) else Purpose.TRAINING
+    match job:
+        case PredictJob(purpose=purpose):
+            return purpose
+        case OnnxJob():
+            return Purpose.ONNX
+    return Purpose.TRAINING
 
 
 def decode_job(data: bytes) -> Job:
@@ -99,4 +134,4 @@ def decode_job(data: bytes) -> Job:
     """
     if msgspec.json.decode(data, type=_Tag).job == "train":
         return msgspec.json.decode(data, type=TrainJob)
-    return msgspec.json.decode(data, type=PredictJob)
+    return msgspec.json.decode(data, type=PredictJob | OnnxJob)

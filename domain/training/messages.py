@@ -11,7 +11,7 @@ from domain.training.options import TrainingOptions
 LENGTH, PATIENCE, STOP = "length", "patience", "stop"
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2_000_000_000)]
-"""What a column of a read model holds: a report that a read model could not take in stops it."""
+"""The largest value of a column of a read model: a report beyond it would stop the read model."""
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"\A[^\x00]*\Z")]
@@ -22,6 +22,10 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """A sha256 in hexadecimal, by which a blob lies in the store."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+MetricName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,49}\Z")]
+OwnMetrics = Annotated[dict[MetricName, float], msgspec.Meta(max_length=20)]
+"""Metrics that a trainer measures itself, by its own names."""
 
 CorrelationId = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
 
@@ -51,6 +55,7 @@ class Purpose(StrEnum):
     TRAINING = "training"
     TEST = "test"
     SUGGESTIONS = "suggestions"
+    ONNX = "onnx"
 
 
 class TrainJob(msgspec.Struct, frozen=True, tag_field="job", tag="train"):
@@ -135,12 +140,16 @@ class ReportBody(msgspec.Struct, frozen=True, tag_field="report"):
 
 
 class Started(ReportBody, frozen=True, tag="started"):
-    """Work began, from nothing or from a checkpoint after `resumed_from` iterations."""
+    """Work began, from nothing or from a checkpoint after `resumed_from` iterations.
+
+    `source` is the sha256 of the stored archive of the trainer's code, if there is one.
+    """
 
     worker: Text
     device: Text
     environment: dict[Text, Text]
     resumed_from: Count
+    source: Digest | None = None
 
 
 class StepAdvanced(ReportBody, frozen=True, tag="step_advanced"):
@@ -178,7 +187,7 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     """The validation set's metrics after `epoch` (counted from 1) at `iteration` iterations.
 
     `accuracy` is in [0, 1], and not measured for detection; `mean_average_precision` is not
-    measured for classification.
+    measured for classification. `more` are a trainer's own metrics.
     """
 
     epoch: Count
@@ -186,6 +195,7 @@ class EpochMetrics(ReportBody, frozen=True, tag="epoch_metrics"):
     validation_loss: float
     validation_accuracy: Share | None
     validation_mean_average_precision: Share | None = None
+    more: OwnMetrics = {}
 
 
 class EpochItems(ReportBody, frozen=True, tag="epoch_items"):
@@ -257,6 +267,19 @@ class Predicted(ReportBody, frozen=True, tag="predicted"):
     predictions: Digest
 
 
+class OnnxMade(ReportBody, frozen=True, tag="onnx_made"):
+    """The saved checkpoint is in the blob store as an ONNX file of `bytes` bytes, under its sha256.
+
+    On `images` of the dataset its outputs differ from torch's by at most `difference`.
+    """
+
+    checkpoint: Digest
+    onnx: Digest
+    bytes: Size
+    images: Count
+    difference: float
+
+
 class Completed(ReportBody, frozen=True, tag="completed"):
     """Training ended well. `final_weights` is the sha256 of the last iteration's weights.
 
@@ -289,6 +312,7 @@ AnyReport = (
     | CheckpointSaved
     | Evaluated
     | Predicted
+    | OnnxMade
     | Completed
     | Failed
 )

@@ -116,19 +116,19 @@ def _check_together(options: TrainingOptions) -> None:
             )
     if architecture.square and width != height:
         raise Invalid(
-            f"height is {height} and width {width}; {architecture.label} takes squares only",
+            f"height is {height} and width {width}; {architecture.label} takes only square images",
             field="height",
         )
     if options.pretrained is not None and options.pretrained not in architecture.weights:
         having = ", ".join(architecture.weights) or "none"
         raise Invalid(
-            f"{architecture.label} has no weights of {options.pretrained!r}; it has: {having}",
+            f"{architecture.label} has no weights {options.pretrained!r}; it has: {having}",
             field="pretrained",
         )
     ops = [augmentation.op for augmentation in options.augmentations]
     if AUTO in ops and len(ops) > 1:
         raise Invalid(
-            "auto_augment excludes the others; leave them out or leave it out",
+            "auto_augment cannot be combined with other augmentations; remove it or the others",
             field="augmentations",
         )
     for number, augmentation in enumerate(options.augmentations):

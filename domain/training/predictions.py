@@ -8,6 +8,12 @@ import msgspec
 
 from domain.event import Event
 from domain.training.messages import Purpose, SplitFigures
+from domain.training.onnx import (
+    VersionOnnxFailed,
+    VersionOnnxMade,
+    VersionOnnxRequested,
+    VersionOnnxStarted,
+)
 
 
 class VersionTestEvaluationRequested(Event, frozen=True, tag="version.test_evaluation_requested"):
@@ -63,7 +69,7 @@ class VersionTestEvaluationFailed(Event, frozen=True, tag="version.test_evaluati
 
 
 class VersionSuggestionsRequested(Event, frozen=True, tag="version.suggestions_requested"):
-    """Somebody asked what the saved checkpoint suggests for the images without annotation.
+    """Suggestions of the saved checkpoint were requested for the images without annotation.
 
     They are those of the view at the log's position `log_position`, without those of the test set:
     `manifest` is the sha256 of the lines of these `images`, and their key in the blob store.
@@ -128,45 +134,59 @@ class RequestTestEvaluation(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The newest request of a kind; `succeeded` counts the results of all requests before it."""
+    """The newest request of a kind; `succeeded` counts the results of all requests before it.
+
+    `reason` is why it failed; `onnx` is the file that a request for one was answered with.
+    """
 
     number: int
     running: bool = True
     delivery: int = 0
     worker: str | None = None
     succeeded: int = 0
+    reason: str | None = None
+    onnx: VersionOnnxMade | None = None
 
 
 Requested = VersionTestEvaluationRequested | VersionSuggestionsRequested
-Started = VersionTestEvaluationStarted | VersionSuggestionsStarted
-Succeeded = VersionTestEvaluated | VersionSuggestionsMade
-Failed = VersionTestEvaluationFailed | VersionSuggestionsFailed
+Started = VersionTestEvaluationStarted | VersionSuggestionsStarted | VersionOnnxStarted
+Succeeded = VersionTestEvaluated | VersionSuggestionsMade | VersionOnnxMade
+Failed = VersionTestEvaluationFailed | VersionSuggestionsFailed | VersionOnnxFailed
 
-_OF_TEST = (
-    VersionTestEvaluationRequested,
-    VersionTestEvaluationStarted,
-    VersionTestEvaluated,
-    VersionTestEvaluationFailed,
-)
+_PURPOSES: dict[type[Event], Purpose] = {
+    VersionTestEvaluationRequested: Purpose.TEST,
+    VersionTestEvaluationStarted: Purpose.TEST,
+    VersionTestEvaluated: Purpose.TEST,
+    VersionTestEvaluationFailed: Purpose.TEST,
+    VersionSuggestionsRequested: Purpose.SUGGESTIONS,
+    VersionSuggestionsStarted: Purpose.SUGGESTIONS,
+    VersionSuggestionsMade: Purpose.SUGGESTIONS,
+    VersionSuggestionsFailed: Purpose.SUGGESTIONS,
+    VersionOnnxRequested: Purpose.ONNX,
+    VersionOnnxStarted: Purpose.ONNX,
+    VersionOnnxMade: Purpose.ONNX,
+    VersionOnnxFailed: Purpose.ONNX,
+}
 
 
 def purpose_of(event: Event) -> Purpose | None:
-    """What the prediction is for that an event is about; None if it is about something else."""
-    if not isinstance(event, Requested | Started | Succeeded | Failed):
-        return None
-    return Purpose.TEST if isinstance(event, _OF_TEST) else Purpose.SUGGESTIONS
+    """The purpose of the request that an event is about; None if it is about something else."""
+    return _PURPOSES.get(type(event))
 
 
 def evolve(prediction: Prediction | None, event: Event) -> Prediction | None:
     """The newest request of a purpose after an event about one of them."""
-    if isinstance(event, Requested):
+    if isinstance(event, Requested | VersionOnnxRequested):
         return Prediction(event.number, succeeded=prediction.succeeded if prediction else 0)
     if prediction is None:
         return None
-    match event:
-        case VersionTestEvaluationStarted() | VersionSuggestionsStarted():
-            return msgspec.structs.replace(prediction, delivery=event.delivery, worker=event.worker)
-        case VersionTestEvaluated() | VersionSuggestionsMade():
-            succeeded = prediction.succeeded + 1
-            return msgspec.structs.replace(prediction, running=False, succeeded=succeeded)
-    return msgspec.structs.replace(prediction, running=False)
+    if isinstance(event, Started):
+        return msgspec.structs.replace(prediction, delivery=event.delivery, worker=event.worker)
+    if isinstance(event, VersionOnnxMade):
+        prediction = msgspec.structs.replace(prediction, onnx=event)
+    if isinstance(event, Succeeded):
+        succeeded = prediction.succeeded + 1
+        return msgspec.structs.replace(prediction, running=False, succeeded=succeeded)
+    if isinstance(event, Failed):
+        return msgspec.structs.replace(prediction, running=False, reason=event.reason)
+    return prediction

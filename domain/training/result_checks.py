@@ -23,7 +23,7 @@ def _problem_of(version: Version, reported: VersionResultReported) -> str | None
     if version.frozen is None or length is None:
         return "its worker did not report how many iterations the training takes"
     if reported.ended_by not in {LENGTH, PATIENCE, STOP}:
-        return f"it ended by {reported.ended_by!r}, which is neither length, patience nor stop"
+        return f"it ended by {reported.ended_by!r}; it must be length, patience or stop"
     if reported.iterations > length.iterations or (
         reported.ended_by == LENGTH and reported.iterations != length.iterations
     ):

@@ -18,10 +18,10 @@ def from_version(version: Version | None, view_id: str, options: TrainingOptions
     named = options.start_from or ""
     if version is None or version.created.view_id != view_id:
         raise _refused(f"this view has no version {named!r}; choose one of its own")
-    theirs = version.created.built_in("its weights start no other training").architecture
+    theirs = version.created.built_in("its weights cannot start another training").architecture
     if theirs != options.architecture:
         raise _refused(
-            f"{version.name!r} is a {theirs}, and this is to be a {options.architecture}; choose a"
+            f"{version.name!r} is a {theirs}, and the new one is a {options.architecture}; choose a"
             " version of the same architecture"
         )
     if version.status not in ENDED:

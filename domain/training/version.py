@@ -11,8 +11,10 @@ from domain.library.view import CLASSIFICATION, DETECTION
 from domain.text import MAX_REASON, clean_name
 from domain.trainers.trainer import TrainerUse
 from domain.training import messages, predictions
+from domain.training.adoption import Adoption, VersionAdopted, check_adoption
 from domain.training.manifest import ManifestCounts
 from domain.training.messages import ConceptLabel, InitialWeights, Purpose, SplitFigures
+from domain.training.onnx import RequestOnnx, VersionOnnxRequested
 from domain.training.options import TrainingOptions
 from domain.training.predictions import (
     Prediction,
@@ -48,10 +50,11 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     Its options are those of the built-in training, or a `trainer` of a user's has it, with settings
     of its own. `experiment_id` and `trial` name the experiment that it is a trial of, and its
     number in it. With `negative_validation`, a detection validates on images without a box of its
-    concepts, too; those of earlier releases did not.
+    concepts, too; those of earlier releases did not. With `adopted` there is no training: its
+    trainer's model is brought as it is.
     """
 
-    schema_version: ClassVar[int] = 7
+    schema_version: ClassVar[int] = 8
 
     project_id: str
     view_id: str
@@ -67,6 +70,7 @@ class VersionCreated(Event, frozen=True, tag="version.created"):
     experiment_id: str | None = None
     trial: int | None = None
     trainer: TrainerUse | None = None
+    adopted: Adoption | None = None
 
     @property
     def reviewed_only(self) -> bool:
@@ -104,8 +108,12 @@ class DatasetFrozen(Event, frozen=True, tag="version.dataset_frozen"):
 class VersionTrainingStarted(Event, frozen=True, tag="version.training_started"):
     """A worker took the job up, from nothing or after `resumed_from` iterations.
 
-    `attempt` counts the user's tries, `delivery` how often the queue handed this try out.
+    `attempt` counts the user's tries, `delivery` how often the queue handed this try out. `source`
+    is the sha256 of an archive of a trainer's code, in the blob store; like the `environment` it is
+    what the worker declares.
     """
+
+    schema_version: ClassVar[int] = 2
 
     attempt: int
     delivery: int
@@ -113,6 +121,7 @@ class VersionTrainingStarted(Event, frozen=True, tag="version.training_started")
     device: str
     environment: dict[str, str]
     resumed_from: int
+    source: str | None = None
 
 
 class TrainingStepAdvanced(Event, frozen=True, tag="version.training_step_advanced"):
@@ -153,16 +162,18 @@ class BatchMetricsRecorded(Event, frozen=True, tag="version.batch_metrics_record
 class EpochMetricsRecorded(Event, frozen=True, tag="version.epoch_metrics_recorded"):
     """The validation set's metrics after an epoch; None is what the kind does not measure.
 
-    Epochs count from 1. `iteration` is how many iterations were done by then.
+    Epochs count from 1. `iteration` is how many iterations were done by then. `more` are metrics of
+    a trainer's own, as it reports them.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     epoch: int
     iteration: int
     validation_loss: float
     validation_accuracy: float | None
     validation_mean_average_precision: float | None
+    more: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class BestCheckpointSaved(Event, frozen=True, tag="version.best_checkpoint_saved"):
@@ -309,6 +320,7 @@ class Version(msgspec.Struct, frozen=True):
     attempt: int = 1
     delivery: int = 0
     worker: str | None = None
+    source: str | None = None
     steps: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
     frozen: DatasetFrozen | None = None
     length: TrainingLengthKnown | None = None
@@ -346,6 +358,7 @@ class CreateVersion(msgspec.Struct, frozen=True):
     experiment_id: str | None = None
     trial: int | None = None
     trainer: TrainerUse | None = None
+    adopted: Adoption | None = None
 
 
 class FreezeDataset(msgspec.Struct, frozen=True):
@@ -398,12 +411,13 @@ Command = (
     | RefuseResult
     | RequestTestEvaluation
     | RequestSuggestions
+    | RequestOnnx
 )
 
 
 def evolve(version: Version | None, event: Event) -> Version | None:
     if isinstance(event, VersionCreated):
-        return Version(event, event.name)
+        return Version(event, event.name, QUEUED if event.adopted is None else EVALUATING)
     return (
         version if version is None else msgspec.structs.replace(version, **_change(version, event))
     )
@@ -418,6 +432,7 @@ def _change(version: Version, event: Event) -> dict[str, object]:
                 "status": PREPARING,
                 "delivery": event.delivery,
                 "worker": event.worker,
+                "source": event.source,
                 "steps": {},
             }
         case TrainingStepAdvanced():
@@ -449,6 +464,8 @@ def _change(version: Version, event: Event) -> dict[str, object]:
             return {"evaluated": measured}
         case VersionTrainingCompleted():
             return {"status": status_at_end(event), "reported": None}
+        case VersionAdopted():
+            return {"status": READY, "best": _adopted_best(version, event)}
         case VersionTrainingFailed():
             return {"status": FAILED, "reported": None}
         case VersionStopRequested():
@@ -478,6 +495,16 @@ def _change(version: Version, event: Event) -> dict[str, object]:
     return {"predictions": version.predictions | ({purpose: changed} if changed else {})}
 
 
+def _adopted_best(version: Version, event: VersionAdopted) -> BestCheckpointSaved:
+    """The checkpoint that was brought, with what was measured of it. It is of no known epoch."""
+    measured = version.evaluated.validation if version.evaluated else SplitFigures(images=0)
+    metric = "accuracy" if version.created.kind == CLASSIFICATION else "mean_average_precision"
+    value = getattr(measured, metric) or 0.0
+    return BestCheckpointSaved(
+        event.checkpoint, event.bytes, f"validation_{metric}", value, 0, measured.loss
+    )
+
+
 def decide(command: Command, version: Version | None) -> list[Event]:
     if isinstance(command, CreateVersion):
         return _create(command)
@@ -487,7 +514,11 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _freeze(command, current)
         case RetryVersion():
             if current.status != FAILED:
-                raise Conflict(f"the version is {current.status}; only a failed one is retried")
+                raise Conflict(
+                    f"the version is {current.status}; only a failed version can be retried"
+                )
+            if current.created.adopted is not None:
+                raise Conflict("the version was to be adopted: adopt one with other files instead")
             return [VersionRetried(current.attempt + 1)]
         case StopVersion():
             return _stop(current)
@@ -509,12 +540,13 @@ def decide(command: Command, version: Version | None) -> list[Event]:
         case AcceptResult():
             return _accept_result(command, current)
         case RefuseResult():
-            reported = result_in_check(current, command.attempt)
-            return [] if reported is None else [VersionTrainingFailed(command.reason)]
+            return [VersionTrainingFailed(command.reason)] if in_check(current, command) else []
         case RequestTestEvaluation():
             return _request_test_evaluation(command, current)
         case RequestSuggestions():
             return _request_suggestions(command, current)
+        case RequestOnnx():
+            return _request_onnx(current)
 
 
 def _create(command: CreateVersion) -> list[Event]:
@@ -522,6 +554,8 @@ def _create(command: CreateVersion) -> list[Event]:
     if command.counts is not None:
         reviewed_only = command.options is not None and command.options.reviewed_only
         check_trainable(command.kind, command.concepts, command.counts, reviewed_only)
+    if command.adopted is not None:
+        check_adoption(command.adopted)
     name = f"Version {command.number}" if command.name is None else clean_name(command.name)
     return [
         VersionCreated(
@@ -539,6 +573,7 @@ def _create(command: CreateVersion) -> list[Event]:
             experiment_id=command.experiment_id,
             trial=command.trial,
             trainer=command.trainer,
+            adopted=command.adopted,
         )
     ]
 
@@ -608,9 +643,9 @@ def _set_thresholds(command: SetThresholds, current: Version) -> list[Event]:
     concepts = {concept.concept_id for concept in current.created.concepts}
     for concept_id, threshold in command.thresholds.items():
         if concept_id not in concepts:
-            raise Invalid("this is no concept of the version's model", field=concept_id)
+            raise Invalid("this is not a concept of the version's model", field=concept_id)
         if not 0 <= threshold <= 1:
-            raise Invalid(f"a threshold is from 0 to 1, and not {threshold}", field=concept_id)
+            raise Invalid(f"a threshold must be from 0 to 1, got {threshold}", field=concept_id)
     default = default_threshold(current.created.kind)
     return [
         ThresholdSet(concept_id, threshold)
@@ -633,37 +668,63 @@ def result_in_check(current: Version, attempt: int) -> VersionResultReported | N
     return reported if reported is not None and reported.attempt == attempt else None
 
 
+def adoption_in_check(current: Version) -> Adoption | None:
+    """What was brought, once the dataset is frozen and until it is accepted or refused."""
+    return None if current.frozen is None or current.status in ENDED else current.created.adopted
+
+
+def in_check(current: Version, command: AcceptResult | RefuseResult) -> bool:
+    adopted = adoption_in_check(current)
+    return adopted is not None or result_in_check(current, command.attempt) is not None
+
+
 def _accept_result(command: AcceptResult, current: Version) -> list[Event]:
-    reported = result_in_check(current, command.attempt)
-    if reported is None:
+    if not in_check(current, command):
         return []
-    return [
-        VersionResultMeasured(
-            command.attempt,
-            reported.checkpoint,
-            command.predictions,
-            command.validation,
-            command.train,
-            command.differences,
-        ),
-        VersionTrainingCompleted(
-            reported.checkpoint, reported.final_weights, reported.iterations, reported.ended_by
-        ),
-    ]
+    adopted, reported = adoption_in_check(current), current.reported
+    end: Event
+    if adopted is not None:
+        end = VersionAdopted(adopted.checkpoint, adopted.bytes)
+        checkpoint = adopted.checkpoint
+    else:
+        assert reported is not None
+        checkpoint = reported.checkpoint
+        end = VersionTrainingCompleted(
+            checkpoint, reported.final_weights, reported.iterations, reported.ended_by
+        )
+    measured = VersionResultMeasured(
+        command.attempt,
+        checkpoint,
+        command.predictions,
+        command.validation,
+        command.train,
+        command.differences,
+    )
+    return [measured, end]
+
+
+_WHAT_IT_DOES = {
+    Purpose.TEST: "is evaluated on the test set",
+    Purpose.SUGGESTIONS: "makes suggestions",
+    Purpose.ONNX: "has an ONNX file",
+}
+_RUNNING = {
+    Purpose.TEST: "evaluation {} of this version on the test set is",
+    Purpose.SUGGESTIONS: "request {} for suggestions of this version is",
+    Purpose.ONNX: "request {} for an ONNX file of this version is",
+}
 
 
 def check_can_predict(current: Version, purpose: Purpose) -> None:
     """Raises `Conflict` for a version that cannot predict for this purpose now."""
     if current.status not in FINISHED or current.best is None:
-        what = "is evaluated on the test set" if purpose == Purpose.TEST else "makes suggestions"
+        what = _WHAT_IT_DOES[purpose]
         raise Conflict(f"the version is {current.status}; only a ready one {what}")
     current.created.built_in("only it can predict other images")
     running = current.predictions.get(purpose)
     if running is not None and running.running:
-        what = "evaluation {} of this version on the test set is"
-        if purpose == Purpose.SUGGESTIONS:
-            what = "request {} for suggestions of this version is"
-        raise Conflict(f"{what.format(running.number)} already running; wait for its result")
+        what = _RUNNING[purpose].format(running.number)
+        raise Conflict(f"{what} already running; wait for its result")
 
 
 def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -> list[Event]:
@@ -708,6 +769,17 @@ def _request_suggestions(command: RequestSuggestions, current: Version) -> list[
     ]
 
 
+def _request_onnx(current: Version) -> list[Event]:
+    """One file is enough: the saved checkpoint of a version that has ended never changes."""
+    before = current.predictions.get(Purpose.ONNX)
+    if before is not None and (before.running or before.onnx is not None):
+        return []
+    check_can_predict(current, Purpose.ONNX)
+    assert current.best is not None
+    number = before.number + 1 if before else 1
+    return [VersionOnnxRequested(number, current.best.checkpoint)]
+
+
 def _stop(current: Version) -> list[Event]:
     if current.status == QUEUED:
         raise Conflict("the version is queued and has no weights to keep; cancel it instead")
@@ -716,11 +788,11 @@ def _stop(current: Version) -> list[Event]:
     if current.stop_requested:
         return []
     if current.status not in STOPPABLE:
-        raise Conflict(f"the version is {current.status} and nearly done; wait, or cancel it")
+        raise Conflict(f"the version is {current.status} and almost done; wait, or cancel it")
     return [VersionStopRequested()]
 
 
 def require(version: Version | None) -> Version:
     if version is None:
-        raise NotFound("there is no such version")
+        raise NotFound("version not found")
     return version

@@ -55,6 +55,7 @@ def record(report: Report, version: Version | None) -> list[Event]:
                 body.device,
                 body.environment,
                 body.resumed_from,
+                body.source,
             )
         ]
     return _record_body(report, body, current)
@@ -106,6 +107,7 @@ def _record_body(report: Report, body: messages.AnyReport, current: Version) -> 
                     body.validation_loss,
                     body.validation_accuracy,
                     body.validation_mean_average_precision,
+                    body.more,
                 )
             ]
         case messages.EpochItems() if _are_new(body, current):
@@ -155,7 +157,7 @@ _SHARES = frozenset({"validation_accuracy", "validation_mean_average_precision"}
 
 def _refuse_impossible(value: float | None, metric: str) -> None:
     if value is not None and not 0 <= value <= 1:
-        raise Invalid(f"{metric} is from 0 to 1, and not {value}", field=metric)
+        raise Invalid(f"{metric} must be from 0 to 1, got {value}", field=metric)
 
 
 def _refuse_gap(first: int, following: int, what: str) -> None:
@@ -191,9 +193,9 @@ def _is_new(body: messages.Evaluated, current: VersionEvaluated | None) -> bool:
 
 def _advance(body: messages.StepAdvanced, current: Version) -> list[Event]:
     if body.step not in STEPS or body.step == QUEUED:
-        raise Invalid(f"step {body.step!r} is none of a worker's", field="step")
+        raise Invalid(f"step {body.step!r} is not one of a worker's steps", field="step")
     if body.status not in {RUNNING, DONE, FAILED, SKIPPED} or not 0 <= body.fraction <= 1:
-        raise Invalid(f"{body.status} at {body.fraction} is no progress", field="status")
+        raise Invalid(f"{body.status} at {body.fraction} is not progress", field="status")
     status, fraction = current.steps.get(body.step, (PENDING, -1.0))
     if status == DONE or (body.status == status and body.fraction <= fraction):
         return []
@@ -202,7 +204,7 @@ def _advance(body: messages.StepAdvanced, current: Version) -> list[Event]:
 
 def _new_iterations(body: messages.BatchMetrics, current: Version) -> list[Event]:
     if len(body.learning_rate) != len(body.loss):
-        raise Invalid("a learning rate and a loss belong to every iteration", field="loss")
+        raise Invalid("every iteration needs a learning rate and a loss", field="loss")
     _refuse_gap(body.first_iteration, current.iterations_recorded, "iteration")
     seen = max(current.iterations_recorded - body.first_iteration, 0)
     if seen >= len(body.loss):

@@ -26,6 +26,6 @@ def warnings_of(
         warnings.append(
             "The training has one iteration, in which a one-cycle schedule is at its lowest"
             f" learning rate: {options.optimizer} leaves the weights as good as untrained. Train"
-            " more epochs, or take a smaller batch size."
+            " more epochs, or choose a smaller batch size."
         )
     return warnings

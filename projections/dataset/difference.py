@@ -28,7 +28,7 @@ Change = Literal["added", "removed", "relabelled", "moved"]
 
 
 class PastAnnotation(msgspec.Struct, frozen=True):
-    """An annotation in a view; without a concept, the image was said to hold none."""
+    """An annotation in a view; without a concept, the image was annotated as holding none."""
 
     view_id: str
     concept_id: str | None
@@ -146,7 +146,7 @@ def _differences(project_id: str, first: int, second: int, view_id: str | None) 
         ),
     )
 
-    def said(position: int) -> ColumnElement[Any]:
+    def annotation_at(position: int) -> ColumnElement[Any]:
         """The annotations as texts, in an order; NULL without any."""
         sides = (cast(annotations.c[side], Text) for side in Box.__struct_fields__)
         one = func.concat_ws(" ", annotations.c.view_id, annotations.c.concept_id, *sides)
@@ -156,7 +156,7 @@ def _differences(project_id: str, first: int, second: int, view_id: str | None) 
     relabelled = case(
         (
             and_(each.c.split_before.is_not(None), each.c.split_after.is_not(None), touched),
-            said(first).is_distinct_from(said(second)),
+            annotation_at(first).is_distinct_from(annotation_at(second)),
         ),
         else_=false(),
     )
@@ -178,8 +178,8 @@ def _annotations(
     by_image: dict[str, list[PastAnnotation]] = {}
     for row in connection.execute(query):
         box = None if row.x is None else Box(row.x, row.y, row.width, row.height)
-        said = PastAnnotation(row.view_id, row.concept_id, box)
-        by_image.setdefault(row.image_id, []).append(said)
+        annotation = PastAnnotation(row.view_id, row.concept_id, box)
+        by_image.setdefault(row.image_id, []).append(annotation)
     return by_image
 
 

@@ -196,16 +196,23 @@ class ImportRow(msgspec.Struct, frozen=True):
 
 
 def list_imports(
-    connection: Connection, project_id: str, *, before: int | None = None, limit: int = 50
+    connection: Connection,
+    project_id: str,
+    *,
+    status: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
 ) -> list[ImportRow]:
-    """A project's imports, newest first; `before` is the `requested_position` of the last one
-    seen."""
+    """A project's imports, newest first, all or those with a status; `before` is the
+    `requested_position` of the last one seen."""
     query = (
         select(imports)
         .where(imports.c.project_id == project_id)
         .order_by(imports.c.requested_position.desc())
         .limit(limit)
     )
+    if status is not None:
+        query = query.where(imports.c.status == status)
     if before is not None:
         query = query.where(imports.c.requested_position < before)
     return [_import(row._mapping) for row in connection.execute(query)]

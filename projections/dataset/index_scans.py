@@ -35,7 +35,8 @@ from projections.dataset.inverted_index import (
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter of images; all fields but `split` are about their annotations in `view_id`."""
+    """A filter of images; all fields but `split` and `file_names` are about their annotations in
+    `view_id`."""
 
     split: str | None = None
     view_id: str | None = None
@@ -46,6 +47,8 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Of annotated images: whether their annotations were reviewed as they are now."""
     parents: tuple[Parent, ...] = ()
     """The views above a child view: then only images that have an item in it match."""
+    file_names: tuple[str, ...] = ()
+    """The names of files, if only images with one of them match."""
 
     @property
     def uses_view(self) -> bool:
@@ -173,7 +176,7 @@ def beyond(column: Any, after: Any, newest: bool) -> ColumnElement[bool]:
 
 def _scan(split: str, newest: bool, bounded: bool, reviewed: bool | None) -> Select[Any]:
     """A scan of one split's images with a term, along an index; each is looked up among the
-    reviewed ones if that is asked for."""
+    reviewed ones on request."""
     query = (
         select(entries.c.image_id, entries.c.added_position)
         .where(

@@ -2,7 +2,7 @@
 
 A term of an image, in the scope of its project, is that it is present. In the scope of a view, its
 terms are that it is annotated, and each of its concepts, or that it is without concept, and that
-it is reviewed, until it is annotated anew. So each
+it is reviewed, until it is annotated again. So each
 list of images is a scan of one term, and each count is stored. The terms are in the columns `mark`.
 """
 

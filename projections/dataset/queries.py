@@ -1,6 +1,7 @@
 """Queries of the dataset: pages of images, single images, and counts.
 
-Pages of current images are index scans, whatever their filter and however deep they are.
+Pages of current images are index scans, whatever their filter and however deep they are; those by
+file name look through the project's images.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -125,7 +126,7 @@ def list_images(
     """
     if filters.is_contradictory:
         return []
-    if as_of is None and not filters.parents:
+    if as_of is None and not filters.parents and not filters.file_names:
         query = _present(page_of(filters, newest, after is not None), newest)
         values = parameters(project_id, filters, after, limit)
     else:
@@ -172,6 +173,8 @@ def _past(
         query = query.where(beyond(images.c.added_position, after, newest))
     if filters.split is not None:
         query = query.where(images.c.split == filters.split)
+    if filters.file_names:
+        query = query.where(images.c.file_name.in_(filters.file_names))
     in_view = and_(
         annotations.c.image_id == images.c.image_id,
         annotations.c.view_id == filters.view_id,

@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
     func,
     insert,
     select,
@@ -108,6 +109,21 @@ def epochs_of(
     if after_epoch is not None:
         query = query.where(epochs.c.epoch > after_epoch)
     return [RecordedEpoch(**row._mapping) for row in connection.execute(query)]
+
+
+_NEWER = (
+    select(*(epochs.c[name] for name in RecordedEpoch.__struct_fields__))
+    .where(
+        epochs.c.version_id == bindparam("key", type_=Text),
+        epochs.c.position > bindparam("after", type_=BigInteger),
+    )
+    .order_by(epochs.c.epoch, epochs.c.position)
+)
+
+
+def newer_epochs_query(version_id: str, after: int) -> Write:
+    """The query of epochs recorded above a position, whose rows are `RecordedEpoch`s."""
+    return Write(_NEWER, {"key": version_id, "after": after})
 
 
 class EpochCount(msgspec.Struct, frozen=True):

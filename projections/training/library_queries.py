@@ -52,6 +52,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     as that of the last frozen version of the view; it is None until it is known. `experiment_id`
     and `trial` name the experiment that it is a trial of, and its number in it. A version of a
     user's own `trainer` has that trainer's name as its architecture, and none of the `options`.
+    One that is `adopted` was trained before it was brought, and nobody witnessed it.
     """
 
     version_id: str
@@ -87,6 +88,7 @@ class VersionRow(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     revision: int
     trainer: TrainerUse | None = None
+    adopted: bool = False
 
 
 class ModelRow(msgspec.Struct, frozen=True):
@@ -128,6 +130,27 @@ def library(
     `before` is the `created_position` of the last model seen; `as_of` is a past position of the
     log. Without `trials`, the versions of experiments are left out.
     """
+    rows = list_models(
+        connection, view_id, before=before, limit=limit, archived=archived, as_of=as_of
+    )
+    model_ids = [row.model_id for row in rows]
+    source, query = newest_of_each(model_ids, versions_each, archived, trials, as_of)
+    by_model: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
+    for version in _versions(connection, source, query, as_of):
+        by_model[version.model_id].append(version)
+    return [LibraryRow(row, by_model[row.model_id]) for row in rows]
+
+
+def list_models(
+    connection: Connection,
+    view_id: str,
+    *,
+    before: int | None = None,
+    limit: int = 20,
+    archived: bool = False,
+    as_of: int | None = None,
+) -> list[ModelRow]:
+    """A view's models, newest first."""
     models = MODELS.at(as_of)
     query = (
         select(models)
@@ -139,20 +162,13 @@ def library(
         query = query.where(models.c.created_position < before)
     if not archived:
         query = query.where(~models.c.archived)
-    rows = [_model(row._mapping) for row in execute_at(connection, query, as_of)]
-    model_ids = [row.model_id for row in rows]
-    by_model = _newest_of_each(connection, model_ids, versions_each, archived, trials, as_of)
-    return [LibraryRow(row, by_model[row.model_id]) for row in rows]
+    return [_model(row._mapping) for row in execute_at(connection, query, as_of)]
 
 
-def _newest_of_each(
-    connection: Connection,
-    model_ids: list[str],
-    each: int,
-    archived: bool,
-    trials: bool,
-    as_of: int | None,
-) -> dict[str, list[VersionRow]]:
+def newest_of_each(
+    model_ids: list[str], each: int, archived: bool, trials: bool, as_of: int | None
+) -> tuple[FromClause, Select[Any]]:
+    """The rows of versions, and the query of the newest ones of each model among them."""
     versions = VERSIONS.at(as_of)
     ids = _table_of(model_ids, "model_id")
     newest = (
@@ -171,10 +187,7 @@ def _newest_of_each(
         .select_from(ids.join(rows, true()))
         .order_by(rows.c.model_id, rows.c.number.desc())
     )
-    by_model: dict[str, list[VersionRow]] = {model_id: [] for model_id in model_ids}
-    for version in _versions(connection, rows, query, as_of):
-        by_model[version.model_id].append(version)
-    return by_model
+    return rows, query
 
 
 def _table_of(ids: Collection[str], name: str) -> FromClause:
@@ -202,6 +215,16 @@ def find_version(
     query = select(versions).where(versions.c.version_id == version_id)
     rows = _versions(connection, versions, query, as_of)
     return rows[0] if rows else None
+
+
+def versions_by_id(
+    connection: Connection, version_ids: Collection[str], *, as_of: int | None = None
+) -> dict[str, VersionRow]:
+    """Those of the versions that exist."""
+    versions = VERSIONS.at(as_of)
+    keys = bindparam("keys", list(version_ids), type_=ARRAY(Text))
+    query = select(versions).where(versions.c.version_id == func.any(keys))
+    return {row.version_id: row for row in _versions(connection, versions, query, as_of)}
 
 
 def find_previous(
@@ -258,6 +281,14 @@ def list_versions(
     `as_of` is a past position of the log. Raises `Invalid` for a status or an architecture that no
     version has, or an order that is none.
     """
+    source, query = matching(filters, sort, after, limit, as_of)
+    return _versions(connection, source, query, as_of)
+
+
+def matching(
+    filters: VersionFilter, sort: str, after: str | None, limit: int, as_of: int | None
+) -> tuple[FromClause, Select[Any]]:
+    """The rows of versions, and the query of those of a list among them. Raises `Invalid`."""
     _require_known("status", filters.status, STATUSES)
     if "/" not in (filters.architecture or ""):  # else it is the name of a trainer
         _require_known("architecture", filters.architecture, ARCHITECTURES)
@@ -278,8 +309,7 @@ def list_versions(
         query = query.where(versions.c.name.icontains(filters.name, autoescape=True))
     if not filters.archived:
         query = query.where(~versions.c.archived)
-    query = _sorted(versions, query, sort, after).limit(limit)
-    return _versions(connection, versions, query, as_of)
+    return versions, _sorted(versions, query, sort, after).limit(limit)
 
 
 def _require_known(field: str, value: str | None, known: Collection[str]) -> None:
@@ -349,7 +379,8 @@ def _sorted(versions: FromClause, query: Select[Any], sort: str, after: str | No
     )
 
 
-_STORED = [name for name in VersionRow.__struct_fields__ if name not in {"comparable", "trainer"}]
+_DERIVED = {"comparable", "trainer", "adopted"}
+_STORED = [name for name in VersionRow.__struct_fields__ if name not in _DERIVED]
 _AS_JSON = ("options", "concepts", "images_per_concept")
 _OPTIONS, _CONCEPTS, _PER_CONCEPT = map(_STORED.index, _AS_JSON)
 _VIEW, _VALIDATION_SET = _STORED.index("view_id"), _STORED.index("validation_set")
@@ -358,6 +389,7 @@ _COMPARABLE = VersionRow.__struct_fields__.index("comparable")
 
 class _OwnTrainer(msgspec.Struct):
     trainer: TrainerUse | None = None
+    adopted: bool = False
 
 
 _decode_own_trainer = msgspec.json.Decoder(_OwnTrainer).decode
@@ -379,31 +411,31 @@ def _versions(
         for name in _STORED
     ]
     rows = execute_at(connection, query.with_only_columns(*columns), as_of).all()
-    newest = _validation_sets(connection, {row[_VIEW] for row in rows}, as_of)
+    newest = validation_sets_of(connection, {row[_VIEW] for row in rows}, as_of)
     read_options, read_concepts = cache(_options), cache(_decode_concepts)
     versions = []
     for row in rows:
         values = list(row)
-        values[_OPTIONS], trainer = read_options(row[_OPTIONS])
+        values[_OPTIONS], own_trainer = read_options(row[_OPTIONS])
         # A list of its own for each row: the next reader may change it.
         values[_CONCEPTS] = list(read_concepts(row[_CONCEPTS]))
         if row[_PER_CONCEPT] is not None:
             values[_PER_CONCEPT] = _decode_per_concept(row[_PER_CONCEPT])
         own = row[_VALIDATION_SET]
         values.insert(_COMPARABLE, None if own is None else own == newest.get(row[_VIEW]))
-        values.append(trainer)
+        values += [own_trainer.trainer, own_trainer.adopted]
         versions.append(VersionRow(*values))
     return versions
 
 
-def _options(text: str) -> tuple[TrainingOptions, TrainerUse | None]:
-    trainer = _decode_own_trainer(text).trainer
-    if trainer is not None:
-        return not_built_in(trainer.name), trainer
-    return _decode_options(text), None
+def _options(text: str) -> tuple[TrainingOptions, _OwnTrainer]:
+    own = _decode_own_trainer(text)
+    if own.trainer is not None:
+        return not_built_in(own.trainer.name), own
+    return _decode_options(text), own
 
 
-def _validation_sets(
+def validation_sets_of(
     connection: Connection, view_ids: set[str], as_of: int | None
 ) -> dict[str, str]:
     """The last frozen validation set of each view."""

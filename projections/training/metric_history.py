@@ -1,6 +1,6 @@
 """The history of a version's metrics: each series is stored in arrays, one row for each event."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
     insert,
     select,
 )
@@ -26,6 +27,8 @@ LEARNING_RATE, BATCH_LOSS = "learning_rate", "batch_loss"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "validation_loss", "validation_accuracy"
 VALIDATION_MAP = "validation_mean_average_precision"
 METRICS = (LEARNING_RATE, BATCH_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_MAP)
+REPORTED = "reported."
+"""Before the names of metrics that a trainer reports of its own."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -72,6 +75,8 @@ def _rows(recorded: Recorded) -> Iterator[Row]:
             precision = epoch.validation_mean_average_precision
             if precision is not None:
                 yield _chunk(recorded, VALIDATION_MAP, done, [precision])
+            for name, value in epoch.more.items():
+                yield _chunk(recorded, REPORTED + name, done, [value])
 
 
 def _chunk(recorded: Recorded, metric: str, iterations: list[int], values: Sequence[float]) -> Row:
@@ -135,11 +140,54 @@ def series_of_many(
         query = query.where(chunks.c.position <= upto)
     found: dict[str, dict[str, Series]] = {one: {} for one in version_ids}
     for row in connection.execute(query):
-        series = found[row.version_id].setdefault(row.metric, Series(row.metric, [], [], 0))
-        series.iterations.extend(row.iterations)
-        series.values.extend(row.values)
-        series.position = row.position
-    return {
-        version_id: [by_metric[metric] for metric in METRICS if metric in by_metric]
-        for version_id, by_metric in found.items()
-    }
+        _extend(found[row.version_id], row.metric, row.position, row.iterations, row.values)
+    return {version_id: _in_order(by_metric) for version_id, by_metric in found.items()}
+
+
+_NEWER = (
+    select(chunks.c.metric, chunks.c.position, chunks.c.iterations, chunks.c["values"])
+    .where(
+        chunks.c.version_id == bindparam("key", type_=Text),
+        chunks.c.position > bindparam("after", type_=BigInteger),
+    )
+    .order_by(chunks.c.metric, chunks.c.position)
+)
+
+
+def newer_query(version_id: str, after: int) -> Write:
+    """The query of a version's values from events above a position, for `series_in`."""
+    return Write(_NEWER, {"key": version_id, "after": after})
+
+
+def series_in(rows: Iterable[tuple[Any, ...]], upto: int) -> list[Series]:
+    """Each metric's values up to a position, from the rows of `newer_query`."""
+    by_metric: dict[str, Series] = {}
+    for metric, position, iterations, values in rows:
+        if position <= upto:
+            _extend(by_metric, metric, position, iterations, values)
+    return _in_order(by_metric)
+
+
+def _extend(
+    by_metric: dict[str, Series],
+    metric: str,
+    position: int,
+    iterations: Sequence[int],
+    values: Sequence[float],
+) -> None:
+    series = by_metric.setdefault(metric, Series(metric, [], [], 0))
+    series.iterations.extend(iterations)
+    series.values.extend(values)
+    series.position = position
+
+
+def _in_order(by_metric: Mapping[str, Series]) -> list[Series]:
+    return [by_metric[metric] for metric in in_order(by_metric)]
+
+
+def in_order(metrics: Collection[str]) -> list[str]:
+    """The names of some metrics in the order in which they are shown: a trainer's own come last."""
+    return [
+        *(metric for metric in METRICS if metric in metrics),
+        *sorted(metric for metric in metrics if metric not in METRICS),
+    ]

@@ -34,6 +34,7 @@ from domain.library.model import (
     ModelReopened,
     VersionNumbered,
 )
+from domain.training.adoption import VersionAdopted
 from domain.training.results import VersionResultMeasured
 from domain.training.version import (
     CANCELLED,
@@ -41,6 +42,7 @@ from domain.training.version import (
     FAILED,
     PREPARING,
     QUEUED,
+    READY,
     TRAINING,
     BestCheckpointSaved,
     DatasetFrozen,
@@ -200,6 +202,15 @@ _measure = VERSIONS.change(
     validation_loss=bindparam("loss", type_=Float),
     revision=_to,
 )
+_adopt = VERSIONS.change(
+    _version,
+    status=READY,
+    progress=1.0,
+    ended_at=bindparam("end"),
+    checkpoint=bindparam("digest"),
+    checkpoint_bytes=bindparam("size"),
+    revision=_to,
+)
 _complete = VERSIONS.change(
     _version,
     status=bindparam("now"),
@@ -327,6 +338,9 @@ def _change(recorded: Recorded) -> tuple[Update, dict[str, Any]]:
         case VersionTrainingCompleted() as completed:
             ended = {"now": status_at_end(completed), "end": at}
             return _complete, ended | {"digest": completed.final_weights}
+        case VersionAdopted() as adopted:
+            files = {"digest": adopted.checkpoint, "size": adopted.bytes}
+            return _adopt, files | {"end": at}
         case VersionTrainingFailed(reason=reason):
             return _fail, {"end": at, "why": reason}
         case VersionTrainingCancelled():
@@ -344,6 +358,12 @@ def _name(created: VersionCreated) -> str:
     return created.trainer.name if created.trainer else ""
 
 
+def _made_by(created: VersionCreated) -> dict[str, Any]:
+    """What stands in place of the options of the built-in training."""
+    adopted = {} if created.adopted is None else {"adopted": True}
+    return {"trainer": created.trainer, **adopted}
+
+
 def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
     return {
         "version_id": recorded.entity_id,
@@ -352,11 +372,11 @@ def _version_row(recorded: Recorded, created: VersionCreated) -> dict[str, Any]:
         "project_id": created.project_id,
         "number": created.number,
         "name": created.name,
-        "status": QUEUED,
+        "status": QUEUED if created.adopted is None else EVALUATING,
         "reason": None,
         "progress": 0.0,
         "architecture": created.options.architecture if created.options else _name(created),
-        "options": msgspec.to_builtins(created.options or {"trainer": created.trainer}),
+        "options": msgspec.to_builtins(created.options or _made_by(created)),
         "concepts": msgspec.to_builtins(created.concepts),
         "log_position": created.log_position,
         "experiment_id": created.experiment_id,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from projections.training.metric_history import BATCH_LOSS, METRICS, Series, chunks
+from projections.training.metric_history import BATCH_LOSS, Series, chunks, in_order
 
 KEPT = 0.95
 """The weight of what was before in the smoothed values, as in api/static/training/smooth.js."""
@@ -55,7 +55,7 @@ def sampled_series_of(
         )
     )
     series = {row.metric: _sampled(row, points, smoothed=after == 0) for row in rows}
-    return [series[metric] for metric in METRICS if metric in series]
+    return [series[metric] for metric in in_order(series)]
 
 
 def _sampled(row: Row[Any], points: int, *, smoothed: bool) -> Series:

@@ -3,9 +3,11 @@
 import statistics
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from domain.training.version import QUEUED, READY, STEPS
+from domain.training.architectures import KEEP_ASPECT_RATIO
+from domain.training.options import TrainingOptions
+from domain.training.version import ENDED, QUEUED, READY, STEPS
 from projections.training.models_library import versions
 from projections.training.version_progress import progress, steps
 
@@ -26,8 +28,17 @@ class Timing(msgspec.Struct, frozen=True):
     of: str
 
 
-def find_timing(connection: Connection, project_id: str, view_id: str) -> Timing | None:
-    """The timing of a view's trainings, or of its project's if none of its own has ended."""
+def find_timing(
+    connection: Connection,
+    project_id: str,
+    view_id: str,
+    options: TrainingOptions | None = None,
+) -> Timing | None:
+    """The timing of a view's trainings, or of its project's if none of its own has ended.
+
+    With `options`, only of those with the same architecture and size of images.
+    """
+    alike = [] if options is None else _alike(options)
     for of, column, key in (
         (VIEW, versions.c.view_id, view_id),
         (PROJECT, versions.c.project_id, project_id),
@@ -52,6 +63,7 @@ def find_timing(connection: Connection, project_id: str, view_id: str) -> Timing
                 progress.c.delivery == 1,
                 steps.c.place == STEPS.index(QUEUED),
                 began < versions.c.ended_at,
+                *alike,
             )
             .order_by(versions.c.created_position.desc())
             .limit(NEWEST)
@@ -63,3 +75,24 @@ def find_timing(connection: Connection, project_id: str, view_id: str) -> Timing
         if took:
             return Timing(statistics.median(took), len(took), of)
     return None
+
+
+def _alike(options: TrainingOptions) -> list[ColumnElement[bool]]:
+    """Conditions of versions whose images take as long: the same network and the same sizes."""
+    sizes = ("max_dimension",) if options.resizer == KEEP_ASPECT_RATIO else ("width", "height")
+    return [
+        versions.c.architecture == options.architecture,
+        versions.c.options["resizer"].astext == options.resizer,
+        *(versions.c.options[side].astext == str(getattr(options, side)) for side in sizes),
+    ]
+
+
+def count_unfinished(connection: Connection, trainer: str | None = None) -> int:
+    """How many trainings of all projects are queued or run: the built-in ones, or a trainer's."""
+    query = select(func.count()).where(
+        versions.c.status.not_in(ENDED),
+        ~versions.c.architecture.contains("/", autoescape=True)
+        if trainer is None
+        else versions.c.architecture == trainer,
+    )
+    return connection.scalar(query) or 0

@@ -1,20 +1,24 @@
 """The progress of a version's training: its steps, and an estimate of the time left."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Float,
     Integer,
     MetaData,
+    Select,
     Table,
     Text,
     Update,
@@ -24,16 +28,20 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.aggregates import VERSION
 from domain.event import Recorded
+from domain.training.adoption import VersionAdopted
 from domain.training.version import (
     CANCELLED,
     DONE,
     ENDED,
+    EVALUATING,
     FAILED,
     PENDING,
     QUEUED,
+    READY,
     RUNNING,
     SKIPPED,
     STEPS,
@@ -52,8 +60,9 @@ from domain.training.version import (
     progress_of,
     status_at_end,
 )
-from projections.engine.history import SINCE, History, execute_at, valid_from_column
+from projections.engine.history import SINCE, History, valid_from_column
 from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_event
+from projections.engine.writes import fetch
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -181,7 +190,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
     if recorded.kind != VERSION.kind:
         return
     if isinstance(recorded.event, VersionCreated):
-        yield from _created(recorded)
+        yield from _created(recorded, recorded.event.adopted is not None)
         return
     own = {"key": recorded.entity_id, "since": recorded.position}
     statement, values = _progressed(recorded)
@@ -190,12 +199,15 @@ def project(recorded: Recorded) -> Iterator[Write]:
         yield Write(statement, own | values)
 
 
-def _created(recorded: Recorded) -> Iterator[Write]:
+def _created(recorded: Recorded, adopted: bool) -> Iterator[Write]:
+    """A version that is adopted skips the steps of a training, and is evaluated at once."""
+    current = EVALUATING if adopted else QUEUED
+    other = SKIPPED if adopted else PENDING
     yield Write(
         _add,
         {
             "version_id": recorded.entity_id,
-            "status": QUEUED,
+            "status": current,
             "reason": None,
             "progress": 0.0,
             "attempt": 1,
@@ -213,19 +225,19 @@ def _created(recorded: Recorded) -> Iterator[Write]:
     )
     at = recorded.metadata.occurred_at
     for place, step in enumerate(STEPS):
-        queued = step == QUEUED
+        runs = step == current
         yield Write(
             _add_step,
             {
                 "version_id": recorded.entity_id,
                 "place": place,
                 "step": step,
-                "status": RUNNING if queued else PENDING,
-                "started_at": at if queued else None,
+                "status": RUNNING if runs else other,
+                "started_at": at if runs else None,
                 "ended_at": None,
-                "first_fraction": 0.0 if queued else None,
+                "first_fraction": 0.0 if runs else None,
                 "fraction": 0.0,
-                "updated_at": at if queued else None,
+                "updated_at": at if runs else None,
                 "valid_from": recorded.position,
             },
         )
@@ -250,6 +262,8 @@ def _progressed(recorded: Recorded) -> Change:
             return _stop, {}
         case VersionTrainingCompleted() as completed:
             return _ended, {"now": status_at_end(completed), "why": None, "done": 1.0}
+        case VersionAdopted():
+            return _ended, {"now": READY, "why": None, "done": 1.0}
         case VersionTrainingCancelled():
             return _ended, {"now": CANCELLED, "why": None, "done": None}
         case VersionTrainingFailed(reason=reason):
@@ -268,6 +282,8 @@ def _stepped(recorded: Recorded) -> Iterator[Change]:
             yield _restart_steps, {}
         case TrainingStepAdvanced() as moved:
             yield _move_step, _to(moved.step, moved.status, moved.fraction, at)
+        case VersionAdopted():
+            yield _move_step, _to(EVALUATING, DONE, 1.0, at)
         case VersionTrainingCancelled():
             yield _skip_step, {"when": at}
             yield _skip_rest, {}
@@ -344,6 +360,44 @@ def trainings_before(connection: Connection, version_id: str) -> int | None:
     return connection.scalar(query)
 
 
+def _of_versions(keys: ColumnElement[Any], as_of: int | None) -> Select[Any]:
+    """The steps of versions in order, each behind the progress of its version."""
+    progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
+    return (
+        select(
+            *(progress.c[name] for name in _OF_VERSION),
+            steps.c.step,
+            steps.c.status,
+            steps.c.started_at,
+            steps.c.ended_at,
+            steps.c.fraction,
+            steps.c.first_fraction,
+            steps.c.updated_at,
+        )
+        .select_from(progress.join(steps, steps.c.version_id == progress.c.version_id))
+        .where(progress.c.version_id == keys, steps.c.version_id == keys)
+        .order_by(progress.c.version_id, steps.c.place)
+    )
+
+
+_OF_VERSION = tuple(
+    name for name in ProgressRow.__struct_fields__ if name not in {"steps", "seconds_left"}
+)
+_SEVERAL = func.any(bindparam("keys", type_=ARRAY(Text)))
+_NOW, _THEN = _of_versions(_SEVERAL, None), _of_versions(_SEVERAL, 0)
+# Among names in an array PostgreSQL expects several, and plans each time anew.
+_ONE_NOW = _of_versions(bindparam("key", type_=Text), None)
+
+
+def progress_query(version_ids: Collection[str], as_of: int | None = None) -> Write:
+    """The query of the progress of versions, whose rows `progress_in` reads."""
+    if as_of is None and len(version_ids) == 1:
+        [key] = version_ids
+        return Write(_ONE_NOW, {"key": key})
+    keys = {"keys": list(version_ids)}
+    return Write(_NOW, keys) if as_of is None else Write(_THEN, {**keys, "as_of": as_of})
+
+
 def find_progress(
     connection: Connection, version_id: str, *, as_of: int | None = None
 ) -> ProgressRow | None:
@@ -357,47 +411,50 @@ def progress_by_version(
 
     `as_of` is a past position of the log.
     """
-    progress, steps = PROGRESS.at(as_of), STEPS_OF.at(as_of)
-    rows = select(progress).where(progress.c.version_id.in_(version_ids))
-    query = select(steps).where(steps.c.version_id.in_(version_ids)).order_by(steps.c.place)
-    by_version: dict[str, list[Any]] = {}
-    for step in execute_at(connection, query, as_of):
-        by_version.setdefault(step.version_id, []).append(step)
-    return {
-        row.version_id: _progress_row(row, by_version[row.version_id])
-        for row in execute_at(connection, rows, as_of)
-    }
+    return progress_in(fetch(connection, progress_query(version_ids, as_of)))
 
 
-def _progress_row(row: Any, step_rows: list[Any]) -> ProgressRow:
-    own = {"steps", "seconds_left"}
-    return ProgressRow(
-        **{name: getattr(row, name) for name in ProgressRow.__struct_fields__ if name not in own},
-        steps=[
-            StepRow(step.step, step.status, step.started_at, step.ended_at, step.fraction)
-            for step in step_rows
-        ],
-        seconds_left=_seconds_left(row, step_rows),
-    )
+class _Step(NamedTuple):
+    step: str
+    status: str
+    started_at: datetime
+    ended_at: datetime
+    fraction: float
+    first_fraction: float
+    updated_at: datetime
 
 
-def _seconds_left(row: Any, step_rows: list[Any]) -> float | None:
+def progress_in(rows: Iterable[tuple[Any, ...]]) -> dict[str, ProgressRow]:
+    """The progress of versions, by id, from the rows of `progress_query`."""
+    found = {}
+    for version_id, of_version in groupby(rows, key=itemgetter(0)):
+        listed = list(of_version)
+        steps = [_Step(*row[len(_OF_VERSION) :]) for row in listed]
+        row = dict(zip(_OF_VERSION, listed[0], strict=False))
+        found[version_id] = ProgressRow(
+            **row, steps=[StepRow(*step[:5]) for step in steps], seconds_left=_left(row, steps)
+        )
+    return found
+
+
+def _left(row: Mapping[str, Any], steps: Iterable[_Step]) -> float | None:
     """The time for the iterations left, at the pace of those done in the running training step.
 
     The step's fraction is the share of iterations done. If a stop is requested, only the iterations
     of the running epoch are left.
     """
-    if not row.iterations:
+    iterations, each = row["iterations"], row["iterations_per_epoch"]
+    if not iterations:
         return None
-    for step in step_rows:
+    for step in steps:
         if step.step == TRAINING and step.status == RUNNING:
-            done = (step.fraction - step.first_fraction) * row.iterations
+            done = (step.fraction - step.first_fraction) * iterations
             if done <= 0:
                 return None
-            at = step.fraction * row.iterations
-            end = row.iterations
-            if row.stop_requested:
-                end = min(end, math.ceil(at / row.iterations_per_epoch) * row.iterations_per_epoch)
+            at = step.fraction * iterations
+            end = iterations
+            if row["stop_requested"]:
+                end = min(end, math.ceil(at / each) * each)
             spent = (step.updated_at - step.started_at).total_seconds()
             return float(spent / done * (end - at))
     return None

@@ -106,6 +106,8 @@ def _path(path: str) -> str:
 
 
 def _type(schema: Json) -> str:
+    if "x-values" in schema:
+        schema = {"enum": [*schema["x-values"], *([None] if "oneOf" in schema else [])]}
     typed = annotation(schema, _name_of, closed=True)
     return re.sub(r"list\[", "Sequence[", typed)
 

@@ -60,7 +60,7 @@ def test_a_wrong_value_names_its_variable(tmp_path: Path, name: str, value: str)
 def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, below: tuple[str, ...]) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(SettingsError, match=f"STEMMA_DATA is wrong: {file} is no folder"):
+    with pytest.raises(SettingsError, match=f"STEMMA_DATA is wrong: {file} is not a folder"):
         load(file.joinpath(*below))
 
 

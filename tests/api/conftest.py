@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from api.app import create_app
 from api.backend import Backend
 from api.http.connections import server_options
 from application.access.first_key import give_key
+from application.log.recorder import Rows
 from application.log.store import Store
-from projections.engine.read_model import ReadModel
+from projections.engine.read_model import ReadModel, Write
 from tests.adapters.running import running
 from tests.api.dataset.import_scene import MEGABYTE, ImportScene
 from tests.api.scene import KEY, Scene
@@ -70,9 +71,20 @@ def queries_name_what_they_read() -> Iterator[None]:
         if names is not None:
             assert set(READ.findall(statement)) <= names
 
+    looking_up = Backend.look_up_each
+
+    def named(
+        backend: Backend, at_least: int | None, queries: Sequence[Write], *read_models: ReadModel
+    ) -> tuple[Sequence[Rows], int]:
+        names = {one.name for one in read_models}
+        for query in queries:
+            assert set(READ.findall(str(query.statement))) <= names
+        return looking_up(backend, at_least, queries, *read_models)
+
     event.listen(Engine, "before_cursor_execute", check)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Backend, "reading", naming)
+        patch.setattr(Backend, "look_up_each", named)
         yield
     event.remove(Engine, "before_cursor_execute", check)
 

@@ -30,6 +30,7 @@ from domain.training.messages import (
     DataPrepared,
     EpochMetrics,
     Evaluated,
+    Purpose,
     Report,
     SplitFigures,
     Started,
@@ -177,13 +178,21 @@ class Scene:
             lambda session: session.decide(VERSION, version_id, command),
         )
 
-    def report(self, version_id: str, *bodies: AnyReport, attempt: int = 1) -> int:
+    def report(
+        self,
+        version_id: str,
+        *bodies: AnyReport,
+        attempt: int = 1,
+        purpose: Purpose = Purpose.TRAINING,
+    ) -> int:
         """Take in what a worker would report; the log's position afterwards."""
         messages = []
         for body in bodies:
             sequence = next(self._sequence)
             at = datetime.now(UTC)
-            told = Report(version_id, attempt, 1, sequence, at, "gpu-1", version_id, body)
+            told = Report(
+                version_id, attempt, 1, sequence, at, "gpu-1", version_id, body, purpose=purpose
+            )
             messages.append(Delivered(sequence, msgspec.json.encode(told)))
         Ingest(self.store, "reports").take(messages)
         accept_results(self.store)

@@ -185,6 +185,6 @@ def test_the_command_line_says_what_is_wrong(site: Scene, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     refused = CliRunner().invoke(main, ["audit", "as-of", "soon"])
     assert refused.exit_code == 1
-    assert "as_of is a position of the log" in refused.output
+    assert "as_of must be a position of the log" in refused.output
     refused = CliRunner().invoke(main, ["audit", "as-of", "1", "--view", "v", "--version", "x"])
     assert refused.exit_code == 2

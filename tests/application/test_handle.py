@@ -173,7 +173,7 @@ def test_a_caller_who_saw_the_present_revision_is_served(store: Store, project: 
 def test_a_caller_who_saw_another_revision_is_told_so(
     store: Store, project: str, expected: int
 ) -> None:
-    with pytest.raises(Stale, match="revision 1 stands"):
+    with pytest.raises(Stale, match="revision is 1"):
         handle(store, request(expected=expected), rename(project, "Numbers"))
     assert len(events(store)) == 1
 

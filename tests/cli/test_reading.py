@@ -75,7 +75,7 @@ def test_it_says_so(
     done = CliRunner().invoke(main, command.split())
     assert done.exit_code == 2, done.output
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("stemma: could not look: "), done.output
+    assert last.startswith("stemma: could not read: "), done.output
     assert said in last
     assert "Traceback" not in done.output
 

@@ -32,8 +32,8 @@ def test_a_name_people_type_is_kept(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("", "empty"),
-        (" \t", "empty"),
+        ("", "enter a label"),
+        (" \t", "enter a label"),
         ("a" * (MAX_NAME + 1), "at most 200"),
         ("a\0b", "control"),
         ("a\nb", "control"),

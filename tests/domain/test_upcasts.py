@@ -38,5 +38,5 @@ def test_a_missing_step_is_named() -> None:
 
 
 def test_a_payload_of_a_newer_program_is_refused() -> None:
-    with pytest.raises(LookupError, match="run a newer Stemma"):
+    with pytest.raises(LookupError, match="run a newer version"):
         upcast("person.named", {}, 4, 3, STEPS)

@@ -110,7 +110,14 @@ from domain.trainers.trainer import (
     TrainerRetired,
     TrainerUse,
 )
+from domain.training.adoption import Adoption, VersionAdopted
 from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.onnx import (
+    VersionOnnxFailed,
+    VersionOnnxMade,
+    VersionOnnxRequested,
+    VersionOnnxStarted,
+)
 from domain.training.options import Augmentation, TrainingOptions
 from domain.training.predictions import (
     VersionSuggestionsFailed,
@@ -266,6 +273,7 @@ EXAMPLES: tuple[Event, ...] = (
         trainer=TrainerUse(
             "trainer-1", "acme/logreg", SHA, {"epochs": 8, "penalty": 0.01, "solver": "sgd"}, "onnx"
         ),
+        adopted=Adoption(SHA, 44_800_000, SHA[::-1]),
     ),
     TrainerRegistered(
         "acme/logreg",
@@ -281,11 +289,11 @@ EXAMPLES: tuple[Event, ...] = (
     TrainerFormChanged(("classification",), (Number("penalty", 0.01),)),
     TrainerRetired(),
     DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1], 12),
-    VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42),
+    VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42, SHA),
     TrainingStepAdvanced("training", "running", 0.375),
     TrainingLengthKnown(45, 203, 1500, {"concept-1": 750, "concept-2": 750}),
     BatchMetricsRecorded(16, (0.001, 0.0009), (2.302585092994046, 1e-07)),
-    EpochMetricsRecorded(1, 45, 0.25, None, 0.5),
+    EpochMetricsRecorded(1, 45, 0.25, None, 0.5, {"f1": 0.75}),
     EpochItemsRecorded(1, 45, SHA, 1797, 1797, 0.125),
     EpochItemsDiscarded(10),
     BestCheckpointSaved(SHA, 44_800_000, "validation_accuracy", 0.9375, 1, 0.25),
@@ -306,6 +314,10 @@ EXAMPLES: tuple[Event, ...] = (
     VersionSuggestionsStarted(1, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionSuggestionsMade(1, SHA, 900, SHA[::-1]),
     VersionSuggestionsFailed(1, "1 image cannot be used"),
+    VersionOnnxRequested(1, SHA),
+    VersionOnnxStarted(1, 1, "gpu-1", "cpu", {"torch": "2.11.0"}),
+    VersionOnnxMade(1, SHA, SHA[::-1], 5_900_123, 4, 0.00001),
+    VersionOnnxFailed(1, "the outputs of the ONNX file differ from torch's by 0.01"),
     VersionReportRefused(1, 2, 17, "epoch_metrics", "epoch 3 does not follow on what is recorded"),
     VersionResultReported(1, 2, SHA, SHA[::-1], 203, "stop"),
     VersionResultMeasured(
@@ -316,6 +328,7 @@ EXAMPLES: tuple[Event, ...] = (
         SplitFigures(images=1438, mean_average_precision=0.5, map_50=0.75, map_75=0.625),
         (MetricDifference("validation", "accuracy", 0.96875, 0.9375),),
     ),
+    VersionAdopted(SHA, 44_800_000),
     VersionTrainingCompleted(SHA, SHA[::-1], 203, "stop"),
     VersionTrainingFailed("the loss stopped being a finite number", non_finite=True),
     VersionStopRequested(),

@@ -88,6 +88,11 @@ def of_type(kind: type[Body], bodies: Iterable[AnyReport]) -> list[Body]:
     return [body for body in bodies if isinstance(body, kind)]
 
 
+def encoded(bodies: Iterable[AnyReport]) -> set[bytes]:
+    """Reports as they are sent, whichever came twice."""
+    return {msgspec.json.encode(body) for body in bodies}
+
+
 def figures(bodies: Iterable[AnyReport]) -> dict[int, tuple[float, float]]:
     """Learning rate and loss by iteration; one that is told twice is told the same."""
     known: dict[int, tuple[float, float]] = {}

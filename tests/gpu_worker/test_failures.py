@@ -16,7 +16,7 @@ from adapters.blobs.blobs import BlobStore
 from adapters.blobs.objects import Objects
 from adapters.nats.jetstream import REPORTS, end_tasks
 from adapters.settings import Settings
-from api.training.version_page import LOWER_RATE
+from api.training.messages import LOWER_RATE
 from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
 from gpu_worker.progress import NonFinite

@@ -310,7 +310,7 @@ def test_outputs_that_overflow_are_no_evaluation(
 ) -> None:
     images = prepare(job_of(kind, blobs), blobs, settings, lambda _: None).validation
     network = Constant([float(overflow), 1.0, 0.0])
-    with pytest.raises(NonFinite, match="output stopped being a finite number on the validation"):
+    with pytest.raises(NonFinite, match="output is no longer a finite number on the validation"):
         evaluate(task_for(kind, 3), network, images, 4, torch.device("cpu"), contextlib.nullcontext)
 
 
@@ -324,7 +324,7 @@ def test_a_detector_whose_loss_is_no_number_is_no_evaluation(
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(math.nan)
-    with pytest.raises(NonFinite, match="loss stopped being a finite number"):
+    with pytest.raises(NonFinite, match="loss is no longer a finite number"):
         evaluate(
             task_for("detection", 3),
             network,

@@ -30,10 +30,12 @@ from gpu_worker.checkpoint import weights
 from gpu_worker.inference import TakenModel
 from gpu_worker.networks import build_network
 from gpu_worker.onnx_export import TOLERANCE, export
+from stemma_client import ImageUnreadable, StemmaError
+from stemma_client.prediction import OnnxModel
 from tests.adapters.images.odd import ODD
 from tests.gpu_worker.samples import coloured_job, png
 from tests.gpu_worker.test_kinds import job_of
-from tests.gpu_worker.test_take_away import described
+from tests.gpu_worker.test_take_away import assert_alike, described
 
 CROP = (0.2, 0.1, 0.5, 0.6)
 
@@ -69,7 +71,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     (folder / WEIGHTS_FILE).write_bytes(weights(network))
     (folder / DESCRIPTION_FILE).write_bytes(msgspec.json.encode(model))
     (folder / CARD_FILE).write_text(model_card(model))
-    export(TakenModel(folder), folder / ONNX_FILE, [png((200, 40, 40), 1)])
+    export(TakenModel.from_folder(folder), folder / ONNX_FILE, [png((200, 40, 40), 1)])
     return folder
 
 
@@ -90,7 +92,7 @@ def test_the_lines_of_the_card_predict_as_stemma_does(
     path = tmp_path / "image"
     path.write_bytes(ODD[image].data)
     monkeypatch.chdir(folder)
-    model = TakenModel(folder)
+    model = TakenModel.from_folder(folder)
     crop = CROP if model.description.options.crops else None
     monkeypatch.setattr(sys, "argv", ["-c", str(path), *map(str, crop or ())])
     exec(compile(blocks[block], CARD_FILE, "exec"), {})
@@ -108,6 +110,26 @@ def test_the_lines_of_the_card_predict_as_stemma_does(
     clipped = sorted([min(max(side, 0), 1) for side in entry["box"]] for entry in found)
     for ours, theirs in zip(corners, clipped, strict=True):
         assert theirs == pytest.approx(ours, abs=1e-3)
+
+
+def test_the_package_reads_odd_images_as_stemma_does(folder: Path, tmp_path: Path) -> None:
+    model, ours = TakenModel.from_folder(folder), OnnxModel(folder / ONNX_FILE)
+    crop = CROP if model.description.options.crops else None
+    for number, odd in enumerate(ODD.values()):
+        path = tmp_path / str(number)
+        path.write_bytes(odd.data)
+        (found,) = ours.predict(path, box=crop)
+        expected = model.predict(odd.data, crop)
+        assert_alike(found.predicted, expected["predicted"])
+        assert_alike(found.discarded, expected["discarded"])
+    (tmp_path / "none").write_bytes(b"no image")
+    with pytest.raises(ImageUnreadable, match="this is not an image"):
+        ours.predict(tmp_path / "none")
+    (bad,) = ours.predict(tmp_path / "non*", skip_bad=True)
+    assert "this is not an image" in str(bad.error)
+    if crop is None:
+        with pytest.raises(StemmaError, match="not trained on crops"):
+            ours.predict(tmp_path / "0", box=CROP)
 
 
 def _corners(box: dict[str, float]) -> list[float]:
@@ -143,7 +165,7 @@ def test_the_metadata_of_onnx_explain_the_input(folder: Path) -> None:
 
 
 def test_onnx_takes_bytes_of_the_networks_size(folder: Path, tmp_path: Path) -> None:
-    model, data = TakenModel(folder), ODD["RGBA, hidden colours"].data
+    model, data = TakenModel.from_folder(folder), ODD["RGBA, hidden colours"].data
     target = tmp_path / ONNX_FILE
     assert export(model, target, [data], from_bytes=True) <= TOLERANCE
     session = onnxruntime.InferenceSession(target)

@@ -65,7 +65,7 @@ def model(depth: int | None, tmp_path_factory: pytest.TempPathFactory) -> TakenM
     network = build_network(job.kind, job.options, len(job.concepts))
     (folder / WEIGHTS_FILE).write_bytes(weights(network))
     (folder / DESCRIPTION_FILE).write_bytes(msgspec.json.encode(described(job, saved, completed)))
-    return TakenModel(folder)
+    return TakenModel.from_folder(folder)
 
 
 def test_the_input_of_onnx_and_predict_is_the_pixels_of_the_rule(
@@ -91,7 +91,7 @@ def test_predict_names_a_file_that_it_cannot_read(
     path.write_bytes(REFUSED["HEIC"])
     assert predict.main(folder, [str(path)]) == 1
     (line,) = capsys.readouterr().out.splitlines()
-    said = f"{path}: this is HEIC, which is not read; convert it to JPEG, PNG, WebP or AVIF"
+    said = f"{path}: this is HEIC, which is not supported; convert it to JPEG, PNG, WebP or AVIF"
     assert msgspec.json.decode(line)["error"] == said
     assert onnx_export.main(folder, tmp_path / "model.onnx", [str(path)]) == 1
     assert capsys.readouterr().err == f"stemma: {said}\n"

@@ -1,6 +1,7 @@
 """A model that was taken away answers as the worker did, as ONNX too."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import torch
 from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.prediction_arrays import plain
 from adapters.settings import Settings
-from domain.training.messages import CheckpointSaved, Completed, Evaluated, TrainJob
+from domain.training.jobs import OnnxJob
+from domain.training.messages import CheckpointSaved, Completed, Evaluated, OnnxMade, TrainJob
 from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE, ModelDescription
 from domain.training.preprocessing import outputs, preprocessing
 from gpu_worker import onnx_export, predict
-from gpu_worker.inference import TakenModel
-from gpu_worker.onnx_export import ExportDiffers, export, largest_difference
+from gpu_worker.inference import ExportDiffers, TakenModel
+from gpu_worker.onnx_export import TOLERANCE, export, largest_difference
+from gpu_worker.onnx_file import SAMPLES, make_onnx
 from gpu_worker.train import train_version
+from stemma_client.prediction import OnnxModel, Scored
 from tests.gpu_worker.samples import of_type
 from tests.gpu_worker.test_kinds import job_of, lines_of
 
@@ -86,7 +90,7 @@ def taken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_predictions_are_those_of_the_evaluation(taken: Taken) -> None:
-    model = TakenModel(taken.folder)
+    model = TakenModel.from_folder(taken.folder)
     names = [concept.concept_id for concept in taken.model.concepts]
     for image in list(taken.images)[-6:]:
         found = model.predict(taken.images[image])
@@ -111,7 +115,7 @@ def test_predictions_are_those_of_the_evaluation(taken: Taken) -> None:
 
 def test_a_score_at_its_threshold_is_predicted(taken: Taken) -> None:
     """As in the evaluation, which suggests thresholds that are scores, as the shortest decimals."""
-    model = TakenModel(taken.folder)
+    model = TakenModel.from_folder(taken.folder)
     for image in list(taken.images.values())[-12:]:
         found = model.predict(image)
         (first, *_) = found["predicted"] + found["discarded"]
@@ -135,17 +139,36 @@ def test_the_command_writes_a_line_for_each_image(
     ]
 
 
-def test_onnx_answers_as_torch_does(
-    taken: Taken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    samples = []
+def test_the_onnx_file_of_a_job_predicts_as_torch_does(taken: Taken, tmp_path: Path) -> None:
+    """By the Python package, too, which reads images by copies of the server's modules."""
+    settings = Settings(data=tmp_path, worker_name="w", device="cpu")
+    job = OnnxJob("v", 1, taken.model, taken.model.manifest, "correlation")
+    said: list[Any] = []
+    make_onnx(job, settings, taken.blobs, said.append)
+    (made,) = of_type(OnnxMade, said)
+    assert (made.checkpoint, made.images) == (taken.model.checkpoint, SAMPLES)
+    assert made.difference <= TOLERANCE
+    content = taken.blobs.get(made.onnx)
+    assert len(content) == made.bytes
+    (tmp_path / "model.onnx").write_bytes(content)
+    (tmp_path / "images").mkdir()
     for number, data in enumerate(list(taken.images.values())[-4:]):
-        samples.append(tmp_path / f"{number}.png")
-        samples[-1].write_bytes(data)
-    target = tmp_path / "model.onnx"
-    assert onnx_export.main(taken.folder, target, [str(sample) for sample in samples]) == 0
-    assert "4 images" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.glob("*.onnx*")] == ["model.onnx"]
+        (tmp_path / "images" / f"{number}.png").write_bytes(data)
+    model = TakenModel.from_folder(taken.folder)
+    for found in OnnxModel(tmp_path / "model.onnx").predict(tmp_path / "images"):
+        expected = model.predict(Path(found.image).read_bytes())
+        assert_alike(found.predicted, expected["predicted"])
+        assert_alike(found.discarded, expected["discarded"])
+
+
+def assert_alike(found: Sequence[Scored], expected: list[dict[str, Any]]) -> None:
+    assert [one.concept_id for one in found] == [one["concept_id"] for one in expected]
+    assert [one.score for one in found] == pytest.approx(
+        [one["score"] for one in expected], abs=TOLERANCE
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        box = theirs.get("box", {})
+        assert list(ours.box or ()) == pytest.approx(list(box.values()), abs=1e-3)
 
 
 def test_an_export_that_differs_leaves_no_file(
@@ -153,7 +176,7 @@ def test_an_export_that_differs_leaves_no_file(
 ) -> None:
     if taken.model.kind == "detection":
         pytest.skip("exporting a detector takes long; the comparison is the same")
-    model = TakenModel(taken.folder)
+    model = TakenModel.from_folder(taken.folder)
     write = onnx_export._write
 
     def write_another(model: TakenModel, path: Path, example: torch.Tensor) -> None:
@@ -175,7 +198,7 @@ def test_a_damaged_folder_is_no_model(taken: Taken, tmp_path: Path) -> None:
     whole = (taken.folder / WEIGHTS_FILE).read_bytes()
     (tmp_path / WEIGHTS_FILE).write_bytes(io.BytesIO(whole).read(len(whole) // 2))
     with pytest.raises(Exception, match=r"(?i)header|incomplete|deserializ"):
-        TakenModel(tmp_path)
+        TakenModel.from_folder(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

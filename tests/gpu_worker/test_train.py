@@ -304,7 +304,7 @@ def test_a_damaged_blob_names_its_image(settings: Settings, blobs: BlobStore) ->
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert "image-005" in reason(job, settings, blobs)
     path.unlink()
-    said = f"image-005 cannot be used: its bytes, {blob}, are not there; it was erased"
+    said = f"image-005 cannot be used: its bytes, {blob}, are missing: the image was erased"
     assert said in reason(job, settings, blobs)
 
 

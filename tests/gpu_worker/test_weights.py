@@ -53,7 +53,8 @@ def test_a_file_is_fetched_once_and_only_if_it_is_right(
 
 
 @pytest.mark.parametrize(
-    ("key", "told"), [("resnet9000", "there is no architecture"), ("fcos_resnet18_fpn", "has no")]
+    ("key", "told"),
+    [("resnet9000", "architecture 'resnet9000' not found"), ("fcos_resnet18_fpn", "has no")],
 )
 def test_what_has_no_weights_is_said_in_a_line(tmp_path: Path, key: str, told: str) -> None:
     argv = [sys.executable, "-m", "gpu_worker.weights", key, str(tmp_path)]

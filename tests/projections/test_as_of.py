@@ -16,16 +16,19 @@ from projections.dataset import catalog, groups, label_history
 from projections.dataset import queries as dataset_queries
 from projections.dataset.index_scans import ImageFilter
 from projections.engine.follow import Follower
+from projections.engine.writes import fetch
 from projections.flip_book import flip_book, suspects
 from projections.registry import READ_MODELS
 from projections.training import (
     evaluations,
     library_queries,
+    library_revisions,
     metric_history,
     test_evaluations,
     version_progress,
 )
 from projections.training.library_queries import SORTS, VersionFilter
+from projections.training.library_revisions import LibraryPage, Listed
 from tests.projections.engine.rebuilding import compare
 from tests.projections.random_history import (
     IMAGES,
@@ -58,6 +61,13 @@ WANTED = (
 def _previous(connection: Connection, as_of: int | None = None) -> object:
     version = library_queries.find_version(connection, "x3", as_of=as_of)
     return version and library_queries.find_previous(connection, version, as_of=as_of)
+
+
+def _listed(connection: Connection, page: LibraryPage, as_of: int | None = None) -> Listed:
+    """As it is now, what the API reads in one round trip."""
+    if as_of is not None:
+        return page.read(connection, as_of)
+    return page.listed([fetch(connection, query) for query in page.queries()])
 
 
 QUERIES: dict[Any, list[Callable[..., object]]] = {
@@ -98,6 +108,18 @@ QUERIES: dict[Any, list[Callable[..., object]]] = {
     ],
     library_queries.find_model: [partial(library_queries.find_model, model_id="m1")],
     library_queries.find_version: [partial(library_queries.find_version, version_id="x1")],
+    library_queries.list_models: [partial(library_queries.list_models, view_id="v1")],
+    library_queries.validation_sets_of: [
+        partial(library_queries.validation_sets_of, view_ids=set(VIEWS))
+    ],
+    library_queries.versions_by_id: [partial(library_queries.versions_by_id, version_ids=VERSIONS)],
+    library_revisions.list_revisions: [
+        partial(library_revisions.list_revisions, filters=one) for one in WANTED
+    ],
+    _listed: [
+        partial(_listed, page=LibraryPage("v1")),
+        partial(_listed, page=LibraryPage("v1", archived=True, versions_each=1, limit=1)),
+    ],
     library_queries.list_versions: [
         *(partial(library_queries.list_versions, filters=one) for one in WANTED),
         *(
@@ -141,6 +163,7 @@ def test_every_query_of_the_past_is_asked() -> None:
         groups,
         label_history,
         library_queries,
+        library_revisions,
         test_evaluations,
         version_progress,
     )
@@ -149,9 +172,9 @@ def test_every_query_of_the_past_is_asked() -> None:
         for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and function.__module__ == module.__name__
-        if "as_of" in inspect.signature(function).parameters
+        if {"connection", "as_of"} <= inspect.signature(function).parameters.keys()
     }
-    assert found == set(QUERIES)
+    assert found | {_listed} == set(QUERIES)
 
 
 def answers(connection: Connection, as_of: int | None) -> dict[str, object]:

@@ -52,5 +52,5 @@ def test_the_key_of_a_running_system_goes_before_its_file(tmp_path: Path) -> Non
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(StemmaError, match="set STEMMA_API_URL"):
         Stemma()
-    with pytest.raises(StemmaError, match="begins with http"):
+    with pytest.raises(StemmaError, match="begin with http"):
         Stemma("localhost:8300", "key")

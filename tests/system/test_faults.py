@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from adapters.nats.jetstream import EVENTS, connect
 from adapters.nats.login import NatsLogin
 from cli.client import ApiClient
+from stemma_client import Stemma, operations
 from tests.servers import server_folder
 from tests.system.system import (
     RunningSystem,
@@ -80,11 +83,36 @@ def test_every_part_killed_in_turn_changes_nothing(digits: Digits, during: str) 
         victims = ["policies", "relay", "api", "nats", "worker", "postgres", "ingest"]
     with digits.system.client() as client:
         version_id = train(client, digits.view_id)
-        for victim in victims:
-            digits.system.kill(victim)
-            client.query("status")
-        version = finished(client, version_id)
+        with package_at_work(digits.system, version_id):
+            for victim in victims:
+                digits.system.kill(victim)
+                client.query("status")
+            version = finished(client, version_id)
     assert_trained_as_undisturbed(digits, version)
+
+
+@contextmanager
+def package_at_work(system: RunningSystem, version_id: str) -> Iterator[None]:
+    """Waits for a version with the Python package, and meanwhile sends commands, each of which has
+    one effect, and reads lists, which are whole."""
+    runtime = system.runtime
+    with Stemma(runtime.api_url, runtime.api_key, patience=HANG_SECONDS) as client:
+        run = client.version(version_id)
+
+        def write() -> list[str]:
+            made: list[str] = []
+            while not run.ended:
+                made.append(client.projects.create(f"{version_id} {len(made)}").id)
+                pages = client.pages(operations.list_projects(name=version_id, limit=10))
+                listed = [row.project_id for page in pages for row in page.items]
+                assert sorted(listed) == sorted(made)
+            return made
+
+        with ThreadPoolExecutor(2) as threads:
+            written, waited = threads.submit(write), threads.submit(run.wait, HANG_SECONDS)
+            yield
+            assert waited.result().status == "ready"
+            assert written.result()
 
 
 def test_everything_killed_at_once_goes_on_after_the_next_start(digits: Digits) -> None:

@@ -74,8 +74,8 @@ def test_a_system_killed_during_an_import_ends_it_after_its_restart(
     system: RunningSystem, source: Path, tmp_path: Path
 ) -> None:
     environment = os.environ | {"STEMMA_DATA": str(system.data)}
-    asked = command("import", source, "--project", "Disturbed", "--view", "class")
-    client = subprocess.Popen(asked, env=environment, stdout=subprocess.PIPE, text=True)
+    arguments = command("import", source, "--project", "Disturbed", "--view", "class")
+    client = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
     with held_in_the_middle(system):
         system.kill_everything()
     system.start()
@@ -86,7 +86,7 @@ def test_a_system_killed_during_an_import_ends_it_after_its_restart(
     assert undisturbed.stdout == output
     assert exported(system, "Disturbed", tmp_path) == exported(system, "Undisturbed", tmp_path)
     again = run(system, "import", source, "--project", "Disturbed")
-    assert "added 0, annotated 0, annotated anew 0" in again.stdout
+    assert "added 0, annotated 0, annotated again 0" in again.stdout
     assert run(system, "audit", "replay").returncode == 0
 
 

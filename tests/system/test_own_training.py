@@ -1,5 +1,7 @@
 """Trainers of users' own, run as their authors run them: from the wheel, with real jobs."""
 
+import gzip
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,11 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
+from adapters.training.job_key import job_tokens
+from adapters.training.source_code import read_archive
+from cli.main import main
 from domain.aggregates import VERSION
+from domain.trainers.trainer import trainer_id
 from domain.training.version import VersionTrainingStarted
 from tests.adapters.running import eventually, running
 from tests.api.conftest import serving, settings_at
@@ -46,11 +57,20 @@ class Lab:
         self.site, self._nats_url, self._package, self._folder = site, nats_url, package, folder
         self.project, self.view = site.trainable("Own training", images=24)
 
-    def write(self, name: str, body: str) -> Path:
+    def run(self, *arguments: str) -> Result:
+        """A command, by the administrator, on the machine of the database."""
+        settings = self.site.settings
+        environment = self.site.environment | {
+            "STEMMA_DATABASE_URL": settings.require("database_url"),
+            "STEMMA_BLOBS_URL": settings.require("blobs_url"),
+        }
+        return CliRunner().invoke(main, arguments, env=environment)
+
+    def write(self, name: str, body: str, before: str = "") -> Path:
         """A trainer whose function has this body, registered as acme/NAME."""
         path = self._folder / f"{name}.py"
         path.write_text(
-            "import os\n"
+            f"import os\nimport stemma_trainer.contract\n{before}\n"
             "from stemma_trainer import Form, trainer\n"
             f"@trainer('acme/{name}', Form('classification'))\n"
             f"def train(run):\n    {body}\n"
@@ -134,8 +154,8 @@ def lab(
 ) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("own")
     with new_database(postgres, migrated_template) as database:
-        settings = settings_at(database, folder, nats_url=own_nats, ack_wait_seconds=3.0)
-        with serving(settings) as site, running(settings, "policies", "ingest", "results"):
+        own = settings_at(database, folder, nats_url=own_nats, ack_wait_seconds=3.0)
+        with serving(own) as site, running(own, "policies", "ingest", "results"):
             lab = Lab(site, own_nats, package, folder)
             lab.register("logreg.py")
             yield lab
@@ -163,10 +183,94 @@ def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> N
     assert "trainer code, declared by the trainer" in page
     checkpoint = lab.site.http.get(f"/api/v1/versions/{version_id}/checkpoint")
     assert ".bin" in checkpoint.headers["Content-Disposition"]
-    for path in ("model.json", "model-card"):
-        refused = lab.site.http.get(f"/api/v1/versions/{version_id}/{path}")
-        assert refused.status_code == 409
-        assert trainer in refused.json()["detail"]
+    refused = lab.site.http.get(f"/api/v1/versions/{version_id}/model.json")
+    assert refused.status_code == 409
+    assert trainer in refused.json()["detail"]
+    card = lab.site.http.get(f"/api/v1/versions/{version_id}/model-card").text
+    assert "Declared by the trainer, checked by nobody" in card
+    assert trainer in card
+    source = lab.site.http.get(f"/api/v1/versions/{version_id}/code").json()["source"]
+    assert source[:12] in page
+    archive = lab.site.http.get(f"/api/v1/versions/{version_id}/source").content
+    assert hashlib.sha256(archive).hexdigest() == source
+    assert read_archive(archive)["logreg.py"] == (EXAMPLES / "logreg.py").read_bytes()
+    reproduced = lab.run("reproduce", version_id)
+    assert reproduced.exit_code == 1
+    assert f"whose archive has the sha256 {source}" in reproduced.output
+
+
+def test_a_model_of_before_is_adopted_by_commands(lab: Lab, tmp_path: Path) -> None:
+    dataset, predictions, weights = (tmp_path / name for name in ("d.jsonl", "p.parquet", "w.bin"))
+    assert lab.run("views", "dataset", lab.view, str(dataset)).exit_code == 0
+    lines = [msgspec.json.decode(line) for line in dataset.read_bytes().splitlines()]
+    table = {"image": [line["image"] for line in lines], "scores": [[0.75, 0.25]] * len(lines)}
+    pq.write_table(pa.table(table), predictions)
+    weights.write_bytes(b"of last year")
+    given = ("versions", "adopt", str(weights), "--view", lab.view, "--trainer", "acme/logreg")
+    done = lab.run(*given, "--predictions", str(predictions), "--set", "epochs=2")
+    assert done.exit_code == 0, done.output
+    assert "is ready: adopted, training not witnessed" in done.output
+    adopted = done.stdout.splitlines()[0]
+    (ready,) = [
+        one["version_id"]
+        for one in lab.site.http.get(f"/api/v1/versions?view_id={lab.view}").json()["items"]
+        if one["status"] == "ready" and not one["adopted"]
+    ][:1]
+    compared = lab.run("compare", adopted, ready)
+    assert compared.exit_code == 0, compared.output
+    assert "adopted, training not witnessed" in compared.output
+    assert "not both have an archive" in compared.output
+    pq.write_table(pa.table({name: rows[1:] for name, rows in table.items()}), predictions)
+    done = lab.run(*given, "--predictions", str(predictions))
+    assert done.exit_code == 1
+    assert f"has {len(lines) - 1} rows" in done.output
+
+
+def test_a_module_of_lightning_becomes_ready(lab: Lab) -> None:
+    version_id = lab.train(lab.register("lightning_module.py"), epochs=2)
+    with lab.worker("lightning_module.py"):
+        lab.until(version_id, "ready", "failed")
+    found = lab.version(version_id)
+    assert found["version"]["status"] == "ready", found["version"]["reason"]
+    assert found["warnings"] == []
+    metrics = lab.site.http.get(f"/api/v1/versions/{version_id}/metrics").json()["series"]
+    (own,) = [one for one in metrics if one["metric"] == "reported.confidence"]
+    assert len(own["values"]) == 2
+
+
+def test_two_trainers_with_one_name_train_each_version_once(lab: Lab) -> None:
+    versions = [lab.train("acme/logreg", epochs=3) for _ in range(3)]
+    with lab.worker("logreg.py"), lab.worker("logreg.py"):
+        for version_id in versions:
+            lab.until(version_id, "ready", "failed")
+    for version_id in versions:
+        names = lab.names(version_id)
+        assert names[-1] == "training_completed"
+        assert names.count("training_started") == 1
+        assert "report_refused" not in names
+
+
+def test_a_retired_trainer_trains_what_waits_for_it_and_no_more(lab: Lab) -> None:
+    path = lab.write("retiring", "raise ValueError('it has run')")
+    version_id = lab.train("acme/retiring")
+    lab.site.post(f"/trainers/{trainer_id('acme/retiring')}/retire", None)
+    body = {"trainer": "acme/retiring"}
+    refused = lab.site.http.post(f"/api/v1/views/{lab.view}/versions", json=body)
+    assert refused.status_code == 409
+    with lab.worker(str(path)):
+        lab.until(version_id, "ready", "failed")
+    assert lab.version(version_id)["version"]["reason"] == "ValueError: it has run"
+
+
+def test_a_trainer_of_another_contract_fails_the_version_and_says_so(lab: Lab) -> None:
+    path = lab.write("older", "pass", "stemma_trainer.contract.VERSIONS = (0,)")
+    version_id = lab.train("acme/older")
+    with lab.worker(str(path)):
+        lab.until(version_id, "ready", "failed")
+    reason = lab.version(version_id)["version"]["reason"]
+    assert reason == (
+        "the job has version 1 of the contract, and this trainer supports 0: update stemma-trainer"
+    )
 
 
 def test_a_loop_of_torch_becomes_ready(lab: Lab) -> None:
@@ -222,7 +326,7 @@ def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
     ("name", "body", "says"),
     [
         ("raises", "raise ValueError('no weights here')", "ValueError: no weights here"),
-        ("infinite", "run.step(loss=float('inf'))", "stopped being a finite number at iteration 0"),
+        ("infinite", "run.step(loss=float('inf'))", "is no longer a finite number at iteration 0"),
         ("forgets", "pass", "run.predict was not called"),
         ("dies", "os._exit(3)", "ended 5 times without a result, the last time with status 3"),
     ],
@@ -246,6 +350,51 @@ def test_a_cancelled_training_ends_and_leaves_nothing_to_resume(lab: Lab) -> Non
         lab.site.http.post(f"/api/v1/versions/{version_id}/cancel").raise_for_status()
         eventually(lambda: not folder.exists() or not any(folder.iterdir()))
     assert lab.names(version_id)[-1] == "training_cancelled"
+
+
+@pytest.fixture
+def open_job(lab: Lab) -> Iterator[tuple[str, dict[str, str]]]:
+    """A version that waits for its trainer, and the headers of who has its job."""
+    version_id = lab.train("acme/logreg", epochs=1)
+    eventually(lambda: "dataset_frozen" in lab.names(version_id))
+    stream = VERSION.stream(version_id)
+    frozen = lab.site.store.streams([stream])[stream][-1]
+    tokens = job_tokens(lab.site.store.database_url)
+    token = tokens.of(version_id, 1, frozen.metadata.correlation_id)
+    yield version_id, {"Job-Token": token}
+    lab.site.http.post(f"/api/v1/versions/{version_id}/cancel").raise_for_status()
+
+
+def test_any_request_with_a_token_is_answered(
+    lab: Lab, open_job: tuple[str, dict[str, str]]
+) -> None:
+    version_id, headers = open_job
+    paths = ("source", "checkpoint", "predictions", "state", "state/claim", "images/x", "other")
+    deliveries = st.one_of(st.integers(), st.text(max_size=8))
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(
+        method=st.sampled_from(["GET", "PUT", "POST", "DELETE"]),
+        path=st.sampled_from(paths),
+        body=st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(gzip.compress)),
+        delivery=deliveries,
+    )
+    def ask(method: str, path: str, body: bytes, delivery: object) -> None:
+        answer = lab.site.http.request(
+            method,
+            f"/api/v1/jobs/{version_id}/{path}",
+            params={"delivery": str(delivery)},
+            headers=headers,
+            content=body if method == "PUT" else None,
+        )
+        assert answer.status_code < 500, (method, path, body, delivery, answer.text)
+        if path == "source" and method == "PUT":
+            assert answer.status_code == 422
+
+    ask()
+    code = lab.site.http.get(f"/api/v1/versions/{version_id}/code").json()
+    assert code == {"version_id": version_id, "environment": {}, "source": None}
+    assert lab.site.http.get(f"/api/v1/versions/{version_id}/source").status_code == 404
 
 
 def test_a_token_opens_its_own_job_alone(lab: Lab) -> None:

@@ -90,7 +90,7 @@ def test_a_past_position_is_told_by_digests(store: Store, engine: Engine, stemma
     assert later.exit_code == 0, later.output
     head = store.head()
     assert (
-        f"dataset_v4: replayed up to position 30; not compared, for the live one is at {head}"
+        f"dataset_v4: replayed up to position 30; not compared, because the live one is at {head}"
         in later.output
     )
     assert _digests(later) == _digests(at_30) != []

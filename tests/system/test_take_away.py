@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx
 import msgspec
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from cli.client import authorization
 from cli.demo.digits import handwritten_digits
@@ -26,6 +28,7 @@ from tests.system.system import RunningSystem, annotated_digits, positions_of, r
 from tests.waiting import HANG_SECONDS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
+NOTEBOOK = GUIDE.with_name("notebook.ipynb")
 
 OPTIONS = {
     "architecture": "mobilenet_v3_small",
@@ -163,8 +166,8 @@ def test_what_was_tampered_with_is_not_reproduced(trained: Trained) -> None:
 
 def test_what_cannot_be_taken_away_is_said(trained: Trained, tmp_path: Path) -> None:
     for arguments, says in (
-        (("download", "nothing", tmp_path / "a"), "no such version"),
-        (("predict", "nothing", tmp_path / "a.png"), "no such version"),
+        (("download", "nothing", tmp_path / "a"), "version not found"),
+        (("predict", "nothing", tmp_path / "a.png"), "version not found"),
         (("reproduce", "nothing"), "no version"),
     ):
         done = trained.run(*arguments)
@@ -190,7 +193,7 @@ def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path
     """From `pip install` to a proof, in an environment with nothing of this repository."""
     url = trained.system.runtime.api_url
     environment = CleanEnvironment(tmp_path / "venv")
-    environment.install("stemma-client", f"{url}/client", "pandas")
+    environment.install("stemma-client", f"{url}/client", "pandas", "onnx")
     files, digits = handwritten_digits()
     for (name, content), digit in zip(files[:60], digits, strict=False):
         folder = tmp_path / "pets" / ("cat" if digit < 5 else "dog")
@@ -199,7 +202,11 @@ def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path
     check = "assert len(best.manifest()) == sum(best.manifest().to_pandas().split.notna()) == 60\n"
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "guide.py").write_text("\n".join([*blocks, check]))
-    variables = {"STEMMA_DATA": str(trained.system.data), "PATH": os.environ["PATH"]}
+    variables = {
+        "STEMMA_DATA": str(trained.system.data),
+        "PATH": os.environ["PATH"],
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     done = subprocess.run(
         [environment.python, "-I", "guide.py"],
         check=False,
@@ -213,3 +220,27 @@ def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path
     assert "60 images are new" in done.stdout
     weights = (tmp_path / "model" / "model.safetensors").read_bytes()
     assert f"are in the log: {hashlib.sha256(weights).hexdigest()}" in done.stdout
+
+
+def test_the_notebook_runs(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored without outputs; run, its objects show curves and pictures."""
+    notebook: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    monkeypatch.setenv("STEMMA_DATA", str(trained.system.data))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    NotebookClient(
+        notebook,
+        timeout=int(HANG_SECONDS),
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+    shown = "".join(
+        output.get("data", {}).get("text/html", "") for cell in code for output in cell.outputs
+    )
+    assert shown.count("<polyline") > 4
+    assert "data:image/webp;base64" in shown
+    last = code[-1].outputs[0].text
+    assert re.search(r"\d+ events of rate 0\.\d+ are in the log: [0-9a-f]{64}", last)

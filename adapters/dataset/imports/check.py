@@ -167,7 +167,7 @@ class Check:
             return None
         where = earlier[2 * DIGEST :].decode()
         if earlier[: 2 * DIGEST] == split + annotations:
-            return Note(ready.where, "the same bytes came before; the image is taken once")
+            return Note(ready.where, "the same image appears earlier; it is imported once")
         differ = [
             name
             for name, mine, theirs in (

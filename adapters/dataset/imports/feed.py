@@ -72,8 +72,8 @@ def _carry_out(settings: Settings, store: Store, recorded: Recorded, stop: threa
 
 def _give_up(store: Store, requested: RequestedImport, how: str) -> None:
     failed = ImportFailed(
-        f"the import broke off {TRIES} times, at last so: {how}. The importer's log says more; what"
-        " it had taken in stays"
+        f"the import was interrupted {TRIES} times, the last time because {how}. The importer's"
+        " log has details; what was already imported stays"
     )
     handle(
         store,
@@ -106,11 +106,13 @@ def _run_process(settings: Settings, import_id: str, stop: threading.Event) -> t
             break
     else:
         process.terminate()
-    said, _ = process.communicate()
-    return process.returncode, said.strip() or _ending(process.returncode)
+    output, _ = process.communicate()
+    return process.returncode, output.strip() or _ending(process.returncode)
 
 
 def _ending(status: int) -> str:
     """Why a process ended that had no time to say so."""
     ending = f"its process ended by {describe_exit(status)}"
-    return f"{ending}; perhaps a huge image takes all memory" if status == -SIGKILL else ending
+    return (
+        f"{ending}; a very large image may have used all memory" if status == -SIGKILL else ending
+    )

@@ -56,10 +56,10 @@ def carry_out(settings: Settings, import_id: str) -> int:
         if is_of_database(error):
             log.warning("import %s cannot continue now: %s", import_id, shortage(error))
             return NOT_NOW
-        log.exception("import %s broke off", import_id)
+        log.exception("import %s was interrupted", import_id)
         why = shortage(error) or masked(f"{type(error).__name__}: {error}")
         if isinstance(error, BrokenProcessPool | MemoryError):
-            why += "; perhaps a huge image takes all memory"
+            why += "; a very large image may have used all memory"
         print(" ".join(why.split())[:LONGEST_REASON], flush=True)
         return DISK_FULL if is_disk_full(error) else 1
     finally:

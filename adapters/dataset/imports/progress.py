@@ -72,7 +72,7 @@ def claimed(database_url: str, import_id: str) -> Iterator[Progress]:
             False
         ]
         if not held:
-            raise ImportUnderWay(f"import {import_id} is under way in another process")
+            raise ImportUnderWay(f"import {import_id} is running in another process")
         try:
             yield Progress(connection, import_id)
         finally:

@@ -77,7 +77,7 @@ def inside_roots(source: str, roots: Iterable[Path]) -> Path:
         path = Path(source).resolve()
         exists = path.exists()
     except (OSError, ValueError) as error:
-        raise Invalid(f"{source[:100]!r} cannot be looked at: {error}", field="source") from error
+        raise Invalid(f"{source[:100]!r} cannot be read: {error}", field="source") from error
     if not any(path.is_relative_to(root.resolve()) for root in roots):
         raise Invalid(
             f"{source} is not in a folder that this server imports from; its operator sets"
@@ -170,11 +170,14 @@ class _Run:
             check = Check(folder, contents, views, pool, self._report, erased, self._groups)
             images = self._save(check.run(self._progress))
             if self._report.problems and not self._rules.skip_bad:
-                reason = f"{self._report.problems:,} lines or files cannot be taken; nothing is"
+                reason = (
+                    f"{self._report.problems:,} lines or files cannot be imported, so nothing was"
+                    " imported"
+                )
                 return _refused(self._context, reason, self._report)
             if not images:
                 reasons = "; ".join(f"{r.text} ({r.count:,})" for r in self._report.summary())
-                reason = "the source holds no image to take"
+                reason = "the source has no image to import"
                 reason += f": {reasons}" if reasons else ""
                 return _refused(self._context, reason, self._report)
             if check.highest_grey is not None:
@@ -275,7 +278,7 @@ class _Run:
     def _extract(self, path: Path, folder: Path) -> None:
         """Take the frames of a video, which are then the source."""
         if self._format not in {AUTO, VIDEO}:
-            raise Invalid(f"the source is a video, and no {self._format}", field="format")
+            raise Invalid(f"the source is a video, not {self._format}", field="format")
         self._format = VIDEO
         images, archive = self._context.images, self._context.archive
         limits = VideoLimits(images.max_pixels, archive.max_members, archive.max_total_bytes)
@@ -335,7 +338,7 @@ class _Run:
             if conflict.field != "Idempotency-Key":
                 raise
             raise SourceChanged(
-                "the source has changed since the import was interrupted; ask for it again"
+                "the source has changed since the import was interrupted; start the import again"
             ) from conflict
 
     def _rehearse(self, views: Views, _: ImagePool, images: int) -> dict[str, int]:

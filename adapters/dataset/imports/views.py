@@ -210,7 +210,9 @@ class Views:
             )
         clean_name(declared.name, "view")
         if declared.crops and declared.kind == DETECTION:
-            raise Invalid(f"view {declared.name!r} is a detection, and cannot stand on crops")
+            raise Invalid(
+                f"view {declared.name!r} is a detection view, which cannot have crops as its items"
+            )
         return _ImportView(
             None,
             declared.kind,

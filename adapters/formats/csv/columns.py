@@ -107,7 +107,7 @@ def find_tables(folder: Path, max_bytes: int) -> list[Header]:
         except Invalid as refusal:
             refusals.append(refusal.detail)
     if not tables:
-        raise Invalid("; ".join(refusals[:3]) or "there is no *.csv or *.tsv")
+        raise Invalid("; ".join(refusals[:3]) or "no *.csv or *.tsv found")
     splits = [file_split(table.path) for table in tables]
     if len(tables) > 1 and (None in splits or len(set(splits)) < len(splits)):
         raise Invalid(
@@ -174,7 +174,7 @@ def _header(path: str, delimiter: str, cells: Sequence[str]) -> Header:
     raw = [cell if cell.startswith(META) else cell.strip().lower() for cell in cells]
     for name in raw:
         if raw.count(name) > 1:
-            raise Invalid(f"{where}: column {name[:60]!r} is given twice; remove one")
+            raise Invalid(f"{where}: column {name[:60]!r} is used twice; remove one")
     if set(raw) >= VIA_HEADER:
         return Header(path, delimiter, tuple("file" if n == "filename" else n for n in raw), VIA)
     names, ignored = _canonical(raw, cells)
@@ -192,8 +192,8 @@ def _header(path: str, delimiter: str, cells: Sequence[str]) -> Header:
     partial = {name for columns in COLUMNS.values() for name in columns} & set(names)
     if partial != set(COLUMNS.get(boxes, ())) or ("width" in names) != ("height" in names):
         raise Invalid(
-            f"{where}: boxes have all of {', '.join(EDGES)} or all of"
-            f" {', '.join(COLUMNS[SHARES])}; width and height go together"
+            f"{where}: boxes need all of {', '.join(EDGES)} or all of"
+            f" {', '.join(COLUMNS[SHARES])}; width and height must be used together"
         )
     return Header(path, delimiter, tuple(names), boxes, tuple(ignored))
 
@@ -224,7 +224,7 @@ def _missing(required: str, cells: Sequence[str]) -> str:
     found = ", ".join(repr(cell.strip()[:30]) for cell in cells[:10]) or "nothing"
     known = [required, *ALIASES[required]]
     close = [
-        f"; {cell.strip()[:30]!r} is near to {match[0]!r}"
+        f"; {cell.strip()[:30]!r} is similar to {match[0]!r}"
         for cell in cells
         if (match := difflib.get_close_matches(cell.strip().lower(), known, 1))
     ]

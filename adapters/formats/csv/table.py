@@ -55,7 +55,7 @@ from domain.errors import Invalid
 from domain.library.view import CLASSIFICATION, DETECTION, TAGGING
 
 WITHOUT_ANNOTATIONS = (
-    "images without boxes are taken as {}; the option `unlabelled` (`--unlabelled`) changes that"
+    "images without boxes are imported as {}; the option `unlabelled` (`--unlabelled`) changes that"
 )
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
@@ -73,7 +73,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     tables = find_tables(folder, options.max_bytes)
     boxes = {bool(header.boxes) for header in tables}
     if len(boxes) > 1:
-        raise Invalid("some tables have boxes and some have none; import them one by one")
+        raise Invalid("some tables have boxes and some do not; import them separately")
     kinds = (DETECTION,) if boxes == {True} else (CLASSIFICATION, TAGGING)
     kind = kind_of(options, "this CSV table", *kinds)
     seen = DiskSet()
@@ -135,7 +135,7 @@ class _Table:
             return "the row has a NUL; remove it"
         for name in self._header.ignored:
             if row[IGNORED + name].strip().lower() in SPLITS:
-                return f"column {name[:60]!r} names a split; call it split, or remove it"
+                return f"column {name[:60]!r} looks like a split; name it split, or remove it"
         return ""
 
     def _image(self, rows: Iterable[_Row]) -> Iterator[Item]:
@@ -200,7 +200,7 @@ class _Table:
     def _about_image(self, row: _Row) -> SourceImage:
         image = self._find(row)
         if self._seen.add(image) is not None:
-            raise Flaw(f"{image!r} comes again; put all its rows together")
+            raise Flaw(f"{image!r} appears again; put all its rows together")
         width, height = row.cells.get("width"), row.cells.get("height")
         metadata = {
             name.removeprefix(META): cell
@@ -224,7 +224,7 @@ class _Table:
         edges = [cells[name] for name in COLUMNS.get(self._header.boxes, ())]
         if not cells["label"].strip():
             if any(edges):
-                raise Flaw("the box has no label; give one")
+                raise Flaw("the box has no label; add one")
             return
         box = None
         if edges:
@@ -247,7 +247,7 @@ class _Table:
 
 def _truth(cell: str) -> bool:
     if cell.strip().lower() not in TRUTH:
-        raise Flaw(f"without_concept is {cell[:60]!r}; it is true or false")
+        raise Flaw(f"without_concept must be true or false, got {cell[:60]!r}")
     return TRUTH[cell.strip().lower()]
 
 

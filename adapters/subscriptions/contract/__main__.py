@@ -5,7 +5,7 @@ import sys
 
 from adapters.subscriptions.contract.generate import ROOT, Incompatible, drift, write
 
-MENDS = "run `make contract`, look at what changed, and commit it"
+MENDS = "run `make contract`, review the changes, and commit them"
 
 
 def main() -> int:

@@ -27,10 +27,10 @@ INFO = {
     "version": VERSION,
     "description": (
         "Every event of the log, once and in the order of the log, on NATS, over HTTP and to"
-        " webhooks. The form of a published version never changes, but for optional fields that"
-        " are added: ignore names and fields that you do not know. Actions are the server's: what"
-        " it sends is what you receive. The order of a training's events, and what must be kept to"
-        " lose none, is in the guide for subscribers."
+        " webhooks. The schema of a published version never changes, except that optional fields"
+        " may be added: ignore names and fields that you do not know. Actions are those of the"
+        " server: what it sends, you receive. The guide for subscribers describes the order of a"
+        " training's events, and what to store so that none is lost."
     ),
 }
 TEXTS_ON_NATS = {
@@ -43,10 +43,12 @@ TEXTS_ON_NATS = {
     "ce-schemaversion": {"pattern": "^[1-9][0-9]*$"},
 }
 BESIDE = {
-    "ce-dataref": "Where an event that is too large for a message is over HTTP, as a path at the"
-    " server. Only where it is there the body is empty, and has no schema.",
+    "ce-dataref": (
+        "The path at the server of the data of an event that is too large for a"
+        " message. Only with this header is the body empty, and without a schema."
+    ),
     "traceparent": "The same as `ce-traceparent`, for tracers.",
-    "Nats-Msg-Id": "The same as `ce-id`, by which the stream knows repeats.",
+    "Nats-Msg-Id": "The same as `ce-id`, by which the stream detects duplicates.",
 }
 """Headers that are not of every message."""
 
@@ -63,10 +65,10 @@ def document(schemas: Mapping[Form, Schema]) -> Document:
         "address": "stemma.events.{aggregate}.{event}.{id}.{project}.{view}",
         "title": "Stream EVENTS",
         "description": "A JetStream stream with one message for each event of the log, in its"
-        " order. JetStream is at the domain `stemma`. Read the stream with a durable pull consumer"
-        " that bears your own name, explicit acknowledgements and `max_ack_pending` 1: with more, a"
-        " repeat can come after later events. Other consumers and a core subscription are not"
-        " allowed, and get no answer.",
+        " order. JetStream is at the domain `stemma`. Read the stream with a durable pull"
+        " consumer that has your own name, explicit acknowledgements and `max_ack_pending` 1:"
+        " with more, a redelivery can come after later events. Other consumers and core"
+        " subscriptions are not allowed, and get no answer.",
         "servers": [ref("servers", "nats")],
         "parameters": {
             "aggregate": {"description": "The kind of the thing.", "enum": kinds},

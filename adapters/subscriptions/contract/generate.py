@@ -47,13 +47,13 @@ def _problems(before: Mapping[Form, Schema], today: Mapping[Form, Schema]) -> It
     for name, version in before:
         newest = current().get(name)
         if newest is None:
-            yield f"{name}: the event is gone, but its version {version} is published"
+            yield f"{name}: the event was removed, but its version {version} is published"
         elif version > newest:
             yield f"{name}: version {version} is published, but the code has only {newest}"
     for (name, version), schema in today.items():
         for older in range(1, version):
             if (name, older) not in before:
-                yield f"{name}: the schema of version {older} is gone: take it back from history"
+                yield f"{name}: the schema of version {older} was removed: restore it from history"
         for breach in breaches(before.get((name, version), schema), schema):
             yield f"{name}, version {version}: {breach}: raise its schema_version"
 

@@ -57,7 +57,8 @@ def payload_schema(event_type: type[Event]) -> Schema:
     schema = json_schema(event_type)
     for field in erased_values(event_type):
         schema["properties"][field]["description"] = (
-            f"May tell of a person. Published as it reads when erased: `{ERASED}`, or empty."
+            f"May contain personal data. Published as if erased: `{ERASED}`, or empty; null where"
+            " there is none."
         )
     identity = {"$schema": DRAFT, "$id": schema_path(name, version)}
     return identity | schema | {"title": f"{name}, version {version}"}

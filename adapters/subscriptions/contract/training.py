@@ -16,9 +16,9 @@ CHANNELS: Part = {
         "address": "stemma.jobs.train.{queue}",
         "title": "Stream JOBS",
         "description": f"The jobs of a trainer's queue. {_VERSION} JetStream is at the domain"
-        " `stemma`. Read them from the pull consumer `worker-QUEUE`, one at a time; keep one with"
-        " an acknowledgement *in progress* every 20 seconds, and acknowledge it once its last"
-        " report is stored. A job that is not kept comes again after a minute.",
+        " `stemma`. Read them from the pull consumer `worker-QUEUE`, one at a time; send an *in"
+        " progress* acknowledgement every 20 seconds, and acknowledge the job once its last"
+        " report is stored. Without them, a job is delivered again after a minute.",
         "servers": [ref("servers", "nats")],
         "parameters": {"queue": {"description": "The trainer's queue; `GET /trainers` names it."}},
         "messages": {"job": ref("components", "messages", "job")},
@@ -26,9 +26,11 @@ CHANNELS: Part = {
     "reports": {
         "address": "stemma.reports.{worker}.{version}",
         "title": "Stream REPORTS",
-        "description": f"The reports of a worker on its job, in order. {_VERSION} Publish each with"
-        " a `Nats-Msg-Id` that nobody can guess, and wait for the stream's answer. What cannot be"
-        " right becomes `version.report_refused`.",
+        "description": (
+            f"The reports of a worker on its job, in order. {_VERSION} Publish each"
+            " with a `Nats-Msg-Id` that nobody can guess, and wait for the stream's"
+            " acknowledgement. A report that cannot be right becomes `version.report_refused`."
+        ),
         "servers": [ref("servers", "nats")],
         "parameters": {
             "worker": {"description": "The worker's name, as its seed was made for."},
@@ -39,9 +41,11 @@ CHANNELS: Part = {
     "control": {
         "address": "$KV.control.{version}",
         "title": "Bucket control",
-        "description": "What users want of a running training: the last message on the subject,"
-        " in the stream `KV_control`. A cancellation applies to earlier attempts, too, a stop to"
-        " its own.",
+        "description": (
+            "The state that users request of a running training: the last message on"
+            " the subject, in the stream `KV_control`. A cancellation applies to earlier"
+            " attempts, too; a stop applies to its own."
+        ),
         "servers": [ref("servers", "nats")],
         "parameters": {"version": {"description": "The version that is trained."}},
         "messages": {"desired": ref("components", "messages", "desired")},
@@ -82,5 +86,5 @@ def _message(name: str, title: str, struct: type) -> Part:
 MESSAGES: Part = {
     "job": _message("job", "A job of a trainer", TrainerJob),
     "report": _message("report", "A report of a worker", Report),
-    "desired": _message("desired", "What is wanted of a version", DesiredState),
+    "desired": _message("desired", "The requested state of a version", DesiredState),
 }

@@ -6,7 +6,7 @@ Part = dict[str, Any]
 
 
 def _several(description: str) -> Part:
-    text = f"{description} Several are the parameter repeated: one of them must fit."
+    text = f"{description} Repeat the parameter for several values: one of them must match."
     return {"type": "array", "items": {"type": "string"}, "description": text}
 
 
@@ -45,10 +45,12 @@ CHANNELS: Part = {
     "feed": {
         "address": "/api/v1/events",
         "title": "Pages of events",
-        "description": "All events after a position. With `wait`, an empty answer comes only after"
-        " so many seconds without a new event that fits the filters. Answers other than 200 are"
-        " problems (RFC 9457): 401 without a key, 403 and 404 for what yours may not see, 422 for a"
-        " parameter that is wrong, 429 and 503 with `Retry-After`.",
+        "description": (
+            "All events after a position. With `wait`, an empty answer is sent only"
+            " after this many seconds without a new event that matches the filters. Answers other"
+            " than 200 are problems (RFC 9457): 401 without a key, 403 and 404 for what your key"
+            " may not see, 422 for a wrong parameter, 429 and 503 with `Retry-After`."
+        ),
         "servers": [ref("servers", "http")],
         "messages": {
             "request": ref("components", "messages", "request"),
@@ -58,26 +60,30 @@ CHANNELS: Part = {
     "live": {
         "address": "/api/v1/events/stream",
         "title": "Server-sent events",
-        "description": "Each event as it comes. `id` is its position, `event` its name. An `id`"
-        " alone says how far the log was looked through, and a comment every 15 seconds that the"
-        " connection is alive. Come back with the last `id` in the header `Last-Event-ID`, which"
-        " goes before `after`. Refusals are as those of `feed`.",
+        "description": (
+            "Each event as it comes. `id` is its position, `event` its name. An `id`"
+            " alone shows how far the log was read, and a comment is sent every 15 seconds to"
+            " keep the connection alive. Reconnect with the last `id` in the header"
+            " `Last-Event-ID`, which takes precedence over `after`. Errors are those of `feed`."
+        ),
         "servers": [ref("servers", "http")],
         "messages": {"cloudEvent": ref("components", "messages", "cloudEvent")},
     },
     "webhook": {
         "address": None,
         "title": "Webhooks",
-        "description": "Each event as a POST to the address that was registered, in order, signed"
-        " as Standard Webhooks has it. It is repeated until you answer 2xx.",
+        "description": (
+            "Each event as a POST to the address that was registered, in order, signed"
+            " as in Standard Webhooks. It is repeated until you answer 2xx."
+        ),
         "messages": {"delivery": ref("components", "messages", "delivery")},
     },
 }
 
 _HTTP = "0.3.0"
 _QUERY: Part = {
-    "after": {"type": "integer", "minimum": 0, "description": "Only events behind this position."},
-    "name": _several("Events of these names. `version.*` are all names that begin so."),
+    "after": {"type": "integer", "minimum": 0, "description": "Only events after this position."},
+    "name": _several("Events of these names. `version.*` are all names that begin with it."),
     "subject": _several("Events about these things, such as `version-…`."),
     "project": _several("All of these projects, by their ids."),
     "view": _several("All of these views, by their ids."),
@@ -90,14 +96,14 @@ _PAGED: Part = {
         "minimum": 1,
         "maximum": 1000,
         "default": 100,
-        "description": "At most so many events.",
+        "description": "The maximum number of events.",
     },
     "wait": {
         "type": "number",
         "minimum": 0,
         "maximum": 30,
         "default": 0,
-        "description": "Seconds to wait where there is no event yet.",
+        "description": "Seconds to wait if there is no event yet.",
     },
 }
 
@@ -171,7 +177,7 @@ MESSAGES: Part = {
                     "type": "integer",
                     "description": "What to give as `after` for the next page.",
                 },
-                "position": {"type": "integer", "description": "How far the log is."},
+                "position": {"type": "integer", "description": "The position of the log's end."},
             },
             "required": ["items", "next", "position"],
         },
@@ -184,7 +190,7 @@ MESSAGES: Part = {
         "headers": {
             "type": "object",
             "properties": {
-                "webhook-id": {"type": "string", "description": "The same in each repeat."},
+                "webhook-id": {"type": "string", "description": "The same in each retry."},
                 "webhook-timestamp": {
                     "type": "string",
                     "pattern": "^[0-9]+$",
@@ -192,7 +198,7 @@ MESSAGES: Part = {
                 },
                 "webhook-signature": {
                     "type": "string",
-                    "description": "Signatures by the endpoint's secret, with spaces between:"
+                    "description": "Signatures by the endpoint's secret, separated by spaces:"
                     " `v1,` and HMAC-SHA256 of id, timestamp and body, joined by dots, in base64.",
                 },
             },

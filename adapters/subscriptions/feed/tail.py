@@ -124,7 +124,7 @@ class Tail:
                 if self._failed is not None:
                     loop.call_soon_threadsafe(self._failed, error)
                     return
-                log.exception("following the log is interrupted; it goes on")
+                log.exception("following the log was interrupted; it continues")
                 self._stop.wait(0.5)
 
     def _encoded(self, page: Sequence[Recorded]) -> list[FeedEvent]:

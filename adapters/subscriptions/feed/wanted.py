@@ -98,4 +98,4 @@ def _refuse_unknown(
     for key in keys:
         project = project_by_subject[f"{kind}-{key}"]
         if project is None or (projects is not None and project not in projects):
-            raise Invalid(f"there is no {kind} {key!r} that you may read", field=kind)
+            raise Invalid(f"{kind} {key!r} not found", field=kind)

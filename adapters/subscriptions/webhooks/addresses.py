@@ -83,20 +83,20 @@ def parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise Refused(f"the URL is none: {error}") from error
+        raise Refused(f"the URL is not valid: {error}") from error
     if parsed.scheme not in {"http", "https"}:
         raise Refused("the URL begins neither with https:// nor with http://")
     if parsed.userinfo:
         raise Refused(
-            "the URL has a user name or password; leave them out: messages are signed, and what"
-            " else a receiver needs to know may stand in the path"
+            "the URL has a user name or password; remove them: messages are signed, and other"
+            " information for the receiver can be in the path"
         )
     if not _HOST.fullmatch(host_of(parsed)):
-        raise Refused("the URL has no host, or one with characters that no host has")
+        raise Refused("the URL has no host, or its host has invalid characters")
     if parsed.port is not None and not 0 < parsed.port < 65536:
-        raise Refused(f"the URL has the port {parsed.port}; 65535 is the last")
+        raise Refused(f"the port of the URL must be at most 65535, got {parsed.port}")
     if parsed.fragment or "#" in url:
-        raise Refused("the URL has a fragment, which is never sent; leave out the # and the rest")
+        raise Refused("the URL has a fragment, which is never sent; remove the # and what follows")
     return parsed
 
 
@@ -136,12 +136,12 @@ class Gate:
             for address, within in zip(resolved, inside, strict=True):
                 if not within and not is_public(_plain(address)):
                     raise Refused(
-                        f"{host} is at {address}, which is no public address; an operator can"
+                        f"{host} is at {address}, which is not a public address; an operator can"
                         " allow it in STEMMA_WEBHOOK_ALLOW"
                     )
             if url.scheme != "https" and not all(inside):
                 raise Refused(
-                    f"the URL begins with http://; take https://, or let an operator allow {host}"
+                    f"the URL begins with http://; use https://, or let an operator allow {host}"
                     " in STEMMA_WEBHOOK_ALLOW"
                 )
         return resolved

@@ -162,7 +162,7 @@ class Courier:
             # What is wrong with one webhook must not end the part, which serves them all.
             log.exception("webhook %s, event %d", endpoint.webhook_id, event.position)
             return DeliveryResult(
-                f"a defect of the server ({type(defect).__name__}); its log says more"
+                f"internal server error ({type(defect).__name__}); its log has details"
             )
 
     async def _changed_until(self, moment: datetime | None) -> bool:

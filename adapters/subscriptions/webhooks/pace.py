@@ -8,6 +8,7 @@ import msgspec
 from adapters.settings import Settings
 from adapters.subscriptions.webhooks.positions import DeliveryState
 from adapters.subscriptions.webhooks.sending import DeliveryResult
+from domain.formatting import moment
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -33,10 +34,10 @@ class Pace(msgspec.Struct, frozen=True):
     def given_up(self, place: DeliveryState, answer: DeliveryResult, now: datetime) -> str | None:
         """Why nothing is to be sent any more; None to go on trying."""
         if answer.gone:
-            return "the receiver answered 410 (Gone): it wants no more events"
+            return "the receiver answered 410 (Gone): it no longer accepts events"
         since = place.failing_since
         if since is not None and now - since >= self.suffered:
-            return f"every try since {since:%Y-%m-%d %H:%M} UTC failed: {answer.trouble}"
+            return f"every attempt since {moment(since)} failed: {answer.trouble}"
         return None
 
 

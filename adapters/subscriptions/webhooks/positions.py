@@ -103,7 +103,7 @@ class Positions:
             {"key": webhook_id, "position": position},
         )
         if done.rowcount != 1:
-            raise Overtaken(f"webhook {webhook_id} is at position {position} already")
+            raise Overtaken(f"webhook {webhook_id} is already at position {position}")
 
     async def failed(self, webhook_id: str, place: DeliveryState) -> None:
         await self._connection.execute(

@@ -1,6 +1,6 @@
 // A session that has ended: sign in again where one is, and what was begun goes on.
 
-const ENDED = "Your session has ended. Nothing on this page is lost: sign in, and it goes on.";
+const ENDED = "Your session has expired. Sign in to continue: nothing on this page is lost.";
 
 let asking;
 
@@ -41,7 +41,7 @@ async function ask() {
   dialog.showModal();
   return new Promise((resolve) => {
     const proceed = async () => {
-      if (!(await followSession())) return say("Nobody is signed in yet.");
+      if (!(await followSession())) return say("You are not signed in yet.");
       return dialog.close("signed in");
     };
     form.onsubmit = async (event) => {

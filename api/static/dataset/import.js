@@ -89,7 +89,7 @@ function missing() {
 
 function unreachable(file) {
   return new Problem(
-    `The server does not answer, or ${file.name} cannot be read any more. Try again: it is safe to retry.`,
+    `The server does not answer, or ${file.name} can no longer be read. Try again: it is safe to retry.`,
     [],
     false,
   );

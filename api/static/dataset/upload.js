@@ -5,6 +5,7 @@ import { clearProblem, showProblem } from "../problems.js";
 
 const FILES_A_BATCH = 200;
 const BYTES_A_BATCH = 200_000_000;
+const UPLOADED = "uploaded";
 
 const form = document.querySelector("form[data-upload]");
 const input = form.elements.namedItem("files");
@@ -58,7 +59,7 @@ async function begin(files) {
   if (form.ariaBusy === "true") return;
   clearProblem(form);
   if (!files.length) {
-    showProblem(form, new Problem("Choose one or many image files first."));
+    showProblem(form, new Problem("Choose one or more image files first."));
     return;
   }
   form.ariaBusy = "true";
@@ -69,7 +70,19 @@ async function begin(files) {
   showRefused(refused);
   if (problem) showProblem(form, problem);
   else if (refused.length) refresh(position);
-  else location.assign(`${location.pathname}?at_least=${position}#images`);
+  else {
+    sessionStorage.setItem(UPLOADED, String(files.length));
+    location.assign(`${location.pathname}?at_least=${position}#images`);
+  }
+}
+
+// After an upload the page says so, once.
+const uploaded = sessionStorage.getItem(UPLOADED);
+if (uploaded) {
+  sessionStorage.removeItem(UPLOADED);
+  shown.hidden = false;
+  shown.querySelector("progress").value = 1;
+  shown.querySelector("span").textContent = `${uploaded} ${uploaded === "1" ? "file" : "files"} uploaded`;
 }
 
 // A batch is taken whole or not at all, so it is sent again without the files that are refused.

@@ -1,6 +1,7 @@
 // The precision-recall curve of one concept, with the place of its threshold.
 import { call, Problem } from "../api.js";
 import { colour } from "../lines_chart.js";
+import { percent } from "../numbers.js";
 
 export function drawCurve(figure, api, split, thresholdOf) {
   const plot = figure.querySelector(".plot");
@@ -14,7 +15,7 @@ export function drawCurve(figure, api, split, thresholdOf) {
       if (found.concept_id !== chosen.value) return;
       points = found.curve;
       const ap = found.average_precision;
-      told.textContent = points ? (ap === null ? "" : `average precision ${(100 * ap).toFixed(1)} %`) : "no curve: nothing of it is true, or found";
+      told.textContent = points ? (ap === null ? "" : `average precision ${percent(ap, 1)}`) : "no curve: there are no positives, or no predictions";
       draw();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;

@@ -49,7 +49,7 @@ async function update() {
       if (source.readyState === EventSource.OPEN) say("Live");
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      say(`Connection lost: the charts may be old. ${problem.message}`);
+      say(`Connection lost: the charts may be outdated. ${problem.message}`);
     }
     showChoice();
     if (ended) {

@@ -1,6 +1,7 @@
 // Parallel coordinates: an axis for each option that differs and one for the value, a line a trial.
 // Plotly's own draw with WebGL, for which the content security policy would have to allow eval.
 import { colour } from "../lines_chart.js";
+import { percent } from "../numbers.js";
 import { bestLast, styleOf } from "./lines.js";
 
 const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];
@@ -12,7 +13,7 @@ export function parametersChart({ experiment: { best, objective }, trials, label
     .filter((key) => new Set(parameters.map((one) => one[key])).size > 1)
     .sort((one, other) => placeOf(one) - placeOf(other));
   const axes = keys.map((key) => axisOf(parameters.map((one) => one[key]), key, labels));
-  axes.push(numbers(measured.map(({ value }) => value), labels[objective], percent));
+  axes.push(numbers(measured.map(({ value }) => value), labels[objective], (value) => percent(value, 1)));
   const traces = measured.map((trial, row) => {
     const { color, width, opacity } = styleOf(trial, best);
     return {
@@ -54,9 +55,9 @@ function axisOf(values, key, labels) {
   const name = labels[key] ?? key;
   if (key === "rate_multiplier") return numbers(values, name, (value) => String(Number(value.toPrecision(2))), Math.log10);
   const kinds = [...new Set(values)].sort(inOrder);
-  const said = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
+  const textOf = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
   const place = (value) => kinds.indexOf(value) / Math.max(kinds.length - 1, 1);
-  return { name, places: values.map(place), texts: values.map(said), ticks: kinds.map((value) => [place(value), said(value)]) };
+  return { name, places: values.map(place), texts: values.map(textOf), ticks: kinds.map((value) => [place(value), textOf(value)]) };
 }
 
 function inOrder(one, other) {
@@ -64,13 +65,9 @@ function inOrder(one, other) {
 }
 
 // From the lowest to the highest value, both of which are written at the axis.
-function numbers(values, name, said, scale = (value) => value) {
+function numbers(values, name, textOf, scale = (value) => value) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const place = (value) => (high > low ? (scale(value) - scale(low)) / (scale(high) - scale(low)) : 0.5);
-  const ticks = [...new Set([low, high])].map((value) => [place(value), said(value)]);
-  return { name, places: values.map(place), texts: values.map(said), ticks };
-}
-
-function percent(value) {
-  return `${(100 * value).toFixed(1)} %`;
+  const ticks = [...new Set([low, high])].map((value) => [place(value), textOf(value)]);
+  return { name, places: values.map(place), texts: values.map(textOf), ticks };
 }

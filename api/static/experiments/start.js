@@ -1,5 +1,6 @@
-// The dialog behind Train: how many trainings a choice makes, and the space that is searched.
+// The dialog of a new experiment: how many trainings a choice makes, and the space that is searched.
 import { call, Problem } from "../api.js";
+import { counted } from "../numbers.js";
 import { showProblem } from "../problems.js";
 
 const dialog = document.getElementById("start");
@@ -23,6 +24,16 @@ dialog.addEventListener("opened", async () => {
   }
 });
 form.addEventListener("input", show);
+// "#start-experiment" in the address opens it. No element has this name: the browser would move the
+// focus there.
+function openedByAddress() {
+  if (location.hash !== "#start-experiment" || dialog.open) return;
+  history.replaceState(history.state, "", location.pathname + location.search);
+  dialog.showModal();
+  dialog.dispatchEvent(new Event("opened"));
+}
+openedByAddress();
+addEventListener("hashchange", openedByAddress);
 
 // The controls of a search space, as the server would search it by default.
 function fill(space) {
@@ -66,5 +77,5 @@ async function showEstimate(choice) {
 
 function plural(count, noun) {
   const number = Number(count);
-  return `${Number.isNaN(number) ? count : number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  return Number.isNaN(number) ? `${count} ${noun}s` : counted(number, noun);
 }

@@ -1,4 +1,5 @@
 // Which items the filters and the lasso leave, and their order.
+import { number } from "../numbers.js";
 import { inside } from "./lasso.js";
 import { REGIONS } from "./words.js";
 
@@ -45,7 +46,7 @@ export function listed(shown, chosen, arrays, sort) {
 
 export function counted(items, { region }) {
   const counts = REGIONS.map((_, at) => items.reduce((sum, item) => sum + (region[item] === at ? 1 : 0), 0));
-  return REGIONS.map((name, at) => `${counts[at].toLocaleString("en")} ${name}`).join(", ");
+  return REGIONS.map((name, at) => `${number(counts[at])} ${name}`).join(", ");
 }
 
 // The nearest items on the map as it is drawn, of those that are shown.

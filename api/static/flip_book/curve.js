@@ -28,7 +28,7 @@ export function curveOf(epochs, shown) {
 
 function inWords(epochs) {
   const values = epochs.map(({ epoch, probability, correct }) => `${epoch}: ${percent(probability)}${correct ? "" : ", not correct"}`);
-  return `Probability of the truth by epoch. ${values.join("; ")}`;
+  return `Probability of the true label by epoch. ${values.join("; ")}`;
 }
 
 function text(content, x, y, anchor = "start") {

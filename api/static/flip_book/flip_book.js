@@ -2,6 +2,7 @@
 import { Problem } from "../api.js";
 import { forgive } from "../evaluation/shots.js";
 import { colour } from "../lines_chart.js";
+import { number } from "../numbers.js";
 import { addressWith, fromAddress, keepAddress } from "./address.js";
 import { counted, filtered, lassoed, listed, nearest } from "./chosen.js";
 import { schemeOf, showLegend } from "./colours.js";
@@ -105,7 +106,7 @@ function filter() {
 function rest() {
   if (!arrays) return;
   list = listed(map.shown, map.chosen, arrays, one("sort").value);
-  one("counts").textContent = `Epoch ${arrays.epoch}: ${list.length.toLocaleString("en")} of ${recording.count.toLocaleString("en")} chosen: ${counted(list, arrays)}.`;
+  one("counts").textContent = `Epoch ${arrays.epoch}: ${number(list.length)} of ${number(recording.count)} chosen: ${counted(list, arrays)}.`;
   items.show(list, arrays, { page, isTable: one("show").value === "table" });
   page = items.page;
   panel.showNearest(arrays);
@@ -165,8 +166,8 @@ function draw(polygon) {
   again();
 }
 
-function turn(number) {
-  page = number;
+function turn(to) {
+  page = to;
   rest();
   keep();
 }

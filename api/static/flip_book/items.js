@@ -1,4 +1,5 @@
 // The chosen items, a page at a time: as pictures, or as a table.
+import { number } from "../numbers.js";
 import { digits, element, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
 
 const A_PAGE = 24;
@@ -29,13 +30,13 @@ export class Items {
     shots.hidden = isTable || !shown.length;
     table.hidden = !isTable || !shown.length;
     this.one("none").hidden = shown.length > 0;
-    this.one("count").textContent = items.length.toLocaleString("en");
+    this.one("count").textContent = number(items.length);
     this.#keepFocus(() => {
       shots.replaceChildren(...(isTable ? [] : shown.map((item) => this.#shot(item, arrays))));
       this.one("rows").replaceChildren(...(isTable ? shown.map((item) => this.#row(item, arrays)) : []));
     });
     this.one("pages").hidden = pages === 1;
-    this.one("range").textContent = `${start + 1} to ${start + shown.length} of ${items.length.toLocaleString("en")}`;
+    this.one("range").textContent = `${start + 1} to ${start + shown.length} of ${number(items.length)}`;
     for (const button of this.one("pages").querySelectorAll("button")) {
       const there = this.page + Number(button.dataset.page);
       button.disabled = there < 1 || there > pages;

@@ -19,6 +19,6 @@ export function follow(url, place, extend) {
   });
   source.addEventListener("end", () => {
     source.close();
-    say("Ended: no more epochs");
+    say("Training ended: no more epochs");
   });
 }

@@ -84,7 +84,7 @@ export class Panel {
       ", predicted ", element("b", { textContent: predictionOf(recording, item, arrays) }),
     );
     const facts = [
-      ["Probability of the truth", percent(arrays.probability[item])],
+      ["Probability of the true label", percent(arrays.probability[item])],
       ["Margin", digits(arrays.margin[item])],
       ["Loss", digits(arrays.loss[item])],
       ["Confidence so far", percent(arrays.confidence[item])],
@@ -122,7 +122,7 @@ export class Panel {
       this.#known.set(key, { ...own, siblings: all?.items ?? [] });
     }
     if (this.item !== item) return;
-    this.one("name").textContent = this.#known.get(key).item.file_name || "An image that has left the project";
+    this.one("name").textContent = this.#known.get(key).item.file_name || "An image that is no longer in the project";
     this.#atEpoch();
   }
 
@@ -164,7 +164,7 @@ export class Panel {
     const { audits, view_id: view } = this.work;
     const lines = audits ? await this.#trail(image, view) : await this.#annotation(image, view);
     if (this.item !== item) return;
-    place.replaceChildren(...(lines.length ? lines : [element("li", { className: "quiet", textContent: "Nothing is on record." })]));
+    place.replaceChildren(...(lines.length ? lines : [element("li", { className: "quiet", textContent: "No history yet." })]));
   }
 
   async #trail(image, view) {

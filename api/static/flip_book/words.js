@@ -1,4 +1,6 @@
 // An item in words, after the epoch whose arrays are given.
+import { percent as share } from "../numbers.js";
+
 export const REGIONS = ["easy", "ambiguous", "hard"];
 export const SPLITS = ["training", "validation"];
 
@@ -20,9 +22,7 @@ export function digits(value, count = 3) {
   return value.toFixed(count);
 }
 
-export function percent(value) {
-  return `${(100 * value).toFixed(1)} %`;
-}
+export const percent = (value) => share(value, 1);
 
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);

@@ -1,24 +1,26 @@
 // Annotating: keys and buttons change the image that is shown; it is saved while the next one is.
-import { call } from "../api.js";
-import { Ahead, Pictures } from "./annotate_ahead.js";
+import { Pictures } from "./annotate_ahead.js";
 import { Boxes } from "./annotate_boxes.js";
-import { Crops, isSame } from "./annotate_crops.js";
+import { showPressed } from "./annotate_buttons.js";
+import { Crops } from "./annotate_crops.js";
+import { Filmstrip } from "./annotate_filmstrip.js";
+import { Changes } from "./annotate_history.js";
 import { onKeys } from "./annotate_keys.js";
+import { ofCrop, onlyThis, toggled, withCopied, withoutConcept } from "./annotate_labels.js";
+import { Lists } from "./annotate_lists.js";
 import { look, meaning } from "./annotate_saving.js";
+import { Counts, showUnsaved as listUnsaved, stateOf } from "./annotate_status.js";
 import { Suggestions } from "./annotate_suggestions.js";
 import { review } from "./annotate_review.js";
 import { Stage } from "./annotate_picture.js";
 import { searchConcepts } from "./annotate_search.js";
 import { Outbox, Work } from "./annotate_work.js";
-import { refresh } from "../parts.js";
 import { showProblem } from "../problems.js";
 import { beep } from "../sound.js";
 
-const AHEAD = 6;
-const BETWEEN_COUNTS = 1500;
-
 const place = document.querySelector("[data-annotate]");
-const { view_id: view, project_id: project, kind, crops: ofCrops, labels, among, image: first, saved_at: savedAt, back: cameFrom, suggests, queue, blind } = JSON.parse(place.dataset.annotate);
+const begun = JSON.parse(place.dataset.annotate);
+const { view_id: view, kind, crops: ofCrops, labels, image: first, saved_at: savedAt, back: cameFrom, suggests, queue, blind } = begun;
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const stage = new Stage(one("stage"), frame, (factor) => {
@@ -27,14 +29,10 @@ const stage = new Stage(one("stage"), frame, (factor) => {
 const works = new Map();
 const pictures = new Pictures(first, one("picture"));
 const outbox = new Outbox(saveMoved);
-const skips = ({ image_id: id }) => works.get(id)?.annotated || works.get(id)?.gone;
+const counts = new Counts(() => outbox.position);
+const lists = new Lists(begun, { works, pictures, position: () => outbox.position });
 const seen = async (id) => (blind ? hidden(await look(id, view)) : look(id, view));
 const hidden = (image) => ({ ...image, annotations: [], without_concept: false, reviewed_by: null });
-const unannotated = { ...(among.split && { split: among.split }), annotated: "false" };
-const lists = {
-  next: new Ahead({ find: (query) => find(among, query), skips: (row) => works.get(row.image_id)?.gone, pictures, depth: 1 }),
-  "next-unannotated": new Ahead({ find: (query) => find(unannotated, query), skips, pictures, depth: AHEAD, round: true }),
-};
 
 // The work that is shown, or was last; `waiting` is whether no image is shown, since when one is.
 let work;
@@ -45,9 +43,7 @@ let shownAt = Infinity;
 let trip = 0;
 let done = false;
 let note = "the image is loading…";
-let refreshing;
-let past = [];
-let future = [];
+const changes = new Changes();
 let current = Object.keys(labels)[0];
 
 const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
@@ -64,6 +60,11 @@ const boxes = kind === "detection" && new Boxes(frame, one("boxes"), {
 });
 
 const crops = ofCrops && new Crops(frame, one("boxes"), { labels, selected: () => showButtons() });
+// A list that is annotated blindly goes forward only.
+const filmstrip = !blind && new Filmstrip(one("filmstrip"), {
+  find: (query) => lists.find(query),
+  isAnnotated: (row) => works.get(row.image_id)?.annotated ?? (row.annotations.length > 0 || row.without_concept),
+});
 const suggestions = suggests && new Suggestions({
   view, place, labels, boxes, changed: (moved) => moved === work && !waiting && showWork(),
 });
@@ -92,7 +93,8 @@ function show(next) {
   shownAt = performance.now();
   showUnsaved();
   showWork();
-  for (const list of Object.values(lists)) list.aim(image);
+  lists.aim(image);
+  if (filmstrip) filmstrip.aim(image);
   if (suggestions) suggestions.ask(work);
 }
 
@@ -102,13 +104,6 @@ function showWork() {
   one("removed").hidden = !work.lacksRemoved;
   if (suggestions) suggestions.show(work);
   showState();
-}
-
-function stateOf(shown) {
-  if (outbox.isSaving(shown)) return "saving…";
-  if (shown.problem) return shown.problem.undecided ? "not saved: edited by someone else" : "not saved";
-  if (shown.changed) return "not saved yet";
-  return shown.annotated || shown.saving.base.annotations.length ? "saved" : "not annotated yet";
 }
 
 // No image is shown until this one's picture is there, unless the user goes elsewhere meanwhile.
@@ -145,15 +140,14 @@ function arrive(next, record = true) {
 function stay(text) {
   show(work);
   if (!text) return;
-  done = kind === "classification" && past.at(-1)?.work === work;
+  done = kind === "classification" && changes.last?.work === work;
   note = text;
   showState();
 }
 
 function say(next) {
   if (meaning(next) === meaning(work.said)) return;
-  past.push({ work, from: work.said, to: next });
-  future = [];
+  changes.add({ work, from: work.said, to: next });
   work.said = next;
   note = "";
   if (suggestions) suggestions.show(work);
@@ -188,20 +182,18 @@ function leastSure() {
   return suggestions.next(queue, passed, outbox.position);
 }
 
-const undo = () => step(past, future, "from", "undo");
-const redo = () => step(future, past, "to", "redo");
+const undo = () => step(changes.undo(), "undo");
+const redo = () => step(changes.redo(), "redo");
 
 // Takes a change back, or makes it again, on the image it was made on.
-async function step(one, other, side, name) {
-  const change = one.pop();
-  if (!change) return refuse(`there is nothing to ${name}`);
-  other.push(change);
+async function step(change, name) {
+  if (!change) return refuse(`nothing to ${name}`);
   if (change.work !== work) {
     leave();
     await travel(async () => change.work.image);
-    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed meanwhile`);
+    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed in the meantime`);
   }
-  work.said = change[side];
+  work.said = change.said;
   done = false;
   note = "";
   showWork();
@@ -214,11 +206,7 @@ async function step(one, other, side, name) {
 function sayOfCrop(id) {
   const { box } = crops;
   if (!box) return refuse("the image has no crop in this view");
-  const { said } = work;
-  const isSaid = (annotation) => annotation.concept_id === id && isSame(annotation.box, box);
-  const others = said.annotations.filter((annotation) => !(kind === "tagging" ? isSaid(annotation) : isSame(annotation.box, box)));
-  const takenBack = kind === "tagging" && said.annotations.some(isSaid);
-  say({ ...said, annotations: takenBack ? others : [...others, { concept_id: id, box }] });
+  say(ofCrop(kind, work.said, id, box));
   showWork();
   return kind === "classification" && !crops.toNextWithout() ? go("next-unannotated") : undefined;
 }
@@ -229,16 +217,12 @@ function sayConcept(id) {
     sayOfCrop(id);
     return;
   }
-  const { said } = work;
-  const has = said.annotations.some((annotation) => annotation.concept_id === id);
   if (kind === "detection") {
     choose(id);
     if (!boxes.rename(id)) showButtons();
-  } else if (kind === "tagging") {
-    const others = said.annotations.filter((annotation) => annotation.concept_id !== id);
-    say({ annotations: has ? others : [...others, { concept_id: id }], without_concept: false });
-  } else {
-    say({ annotations: [{ concept_id: id }], without_concept: false });
+  } else if (kind === "tagging") say(toggled(work.said, id));
+  else {
+    say(onlyThis(id));
     go("next-unannotated");
   }
 }
@@ -259,33 +243,29 @@ function showOnly() {
   showButtons();
 }
 
-// What the image before has, in addition to what this one has; in classification in its place.
 async function copyPrevious() {
   const shown = work;
-  const image = before ? before.image : await previous("previous").catch(() => undefined);
+  const image = before ? before.image : await lists.previous("previous", work.image).catch(() => undefined);
   if (shown !== work || waiting) return;
-  const { annotations = [], without_concept: without } = image ? workOf(image).said : {};
-  if (!annotations.length && !without) {
+  const copied = image && workOf(image).said;
+  if (!copied?.annotations.length && !copied?.without_concept) {
     refuse("the previous image has nothing to copy");
     return;
   }
-  const own = kind === "classification" ? [] : shown.said.annotations;
-  const isOwn = ({ concept_id: id, box }) => own.some((each) => each.concept_id === id && (!box || isSame(each.box, box)));
-  say({ annotations: [...own, ...annotations.filter((each) => !isOwn(each))], without_concept: without && !own.length });
+  say(withCopied(kind, shown.said, copied));
   showWork();
   if (kind === "classification") go("next-unannotated");
 }
 
 // By a key, one image is labelled once: at the end of the list the last one is still shown.
 function typeConcept(id) {
-  if (done) refuse("this image has its concept; go to another, or click a concept to change it");
+  if (done) refuse("this image has a concept; go to another image, or click a concept to change it");
   else sayConcept(id);
 }
 
 function sayWithout() {
   if (kind === "classification") return;
-  const { annotations, without_concept: without } = work.said;
-  say({ annotations: crops ? annotations : [], without_concept: !without });
+  say(withoutConcept(work.said, Boolean(crops)));
   showWork();
 }
 
@@ -298,7 +278,7 @@ async function save() {
 
 // The next image comes once this one is reviewed, unless the user goes elsewhere meanwhile.
 async function reviewShown() {
-  if (blind) return refuse("nothing is reviewed blindly");
+  if (blind) return refuse("blind annotations cannot be reviewed");
   const shown = work;
   const { refused, position } = await review(shown, outbox);
   if (shown !== work || waiting) return;
@@ -312,7 +292,7 @@ async function reviewShown() {
   const here = new URL(location.href);
   here.searchParams.set("image", shown.image.image_id);
   history.replaceState(null, "", here);
-  refreshCounts();
+  counts.refresh();
   if (position && shown.image.reviewed_by) go("next");
 }
 
@@ -321,36 +301,12 @@ function saveMoved(moved) {
   if (moved.gone) moved.said = moved.kept;
   if (moved === work && !waiting) showWork();
   showUnsaved();
-  if (!outbox.busy) refreshCounts();
-}
-
-// One at a time, so that an older answer never replaces a newer one, and few of a fast typist's.
-async function refreshCounts() {
-  if (refreshing) {
-    refreshing.again = true;
-    return;
-  }
-  do {
-    refreshing = { again: false };
-    await refresh(outbox.position || undefined);
-    await new Promise((resolve) => setTimeout(resolve, BETWEEN_COUNTS));
-  } while (refreshing.again);
-  refreshing = undefined;
+  if (filmstrip && !waiting) filmstrip.draw();
+  if (!outbox.busy) counts.refresh();
 }
 
 function showUnsaved() {
-  const failed = [...works.values()].filter((each) => each.problem);
-  const box = document.getElementById("problem");
-  box.textContent = failed.map(({ image, problem, gone }) => {
-    if (gone) return `${image.file_name} was removed: its annotations are not kept.`;
-    return `${image.file_name} is not saved: ${problem.message}`;
-  }).join("\n");
-  box.hidden = !failed.length;
-  one("unsaved").replaceChildren(...failed.filter((each) => !each.gone && each !== work).map((each) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: `Back to ${each.image.file_name}` });
-    button.dataset.back = each.image.image_id;
-    return button;
-  }));
+  listUnsaved(works, work, one("unsaved"));
 }
 
 function leave() {
@@ -361,13 +317,13 @@ function leave() {
 function go(where) {
   leave();
   if (cameFrom && work.image.image_id === first.image_id && where.startsWith("next")) return returnToList();
-  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `there is no ${where} image`;
+  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `no ${where} image`;
   if (queue && suggestions && where === "next-unannotated") {
     return travel(leastSure, { none: "no other image has an open suggestion" });
   }
-  const list = lists[where];
+  const list = lists.ahead[where];
   if (list?.ready) return arrive(workOf(list.ready));
-  return travel(() => (list ? list.next() : previous(where)), { none });
+  return travel(() => (list ? list.next() : lists.previous(where, work.image)), { none });
 }
 
 // Who was sent here for one image goes back once it is saved.
@@ -376,25 +332,6 @@ async function returnToList() {
   const url = new URL(cameFrom, location.origin);
   if (outbox.position) url.searchParams.set("at_least", outbox.position);
   location.assign(url);
-}
-
-async function previous(where) {
-  if (blind) return undefined; // its list goes forward
-  const wanted = where.endsWith("-unannotated") ? unannotated : among;
-  const query = { order: "newest", limit: 1, fresh: true };
-  const ours = ({ image_id: id }) => id !== work.image.image_id;
-  const found = (await find(wanted, { ...query, cursor: work.image.added_position })).filter(ours);
-  if (found.length || wanted === among) return found[0];
-  return (await find(wanted, query)).filter(ours)[0];
-}
-
-async function find(wanted, { fresh, ...query }) {
-  const at = fresh && outbox.position ? { at_least: outbox.position } : {};
-  const chosen = blind ? { share: blind } : { ...wanted, view_id: view };
-  const given = Object.entries({ ...chosen, ...at, ...query }).filter(([, value]) => value !== undefined);
-  const list = blind ? `views/${view}/blind-images` : `projects/${project}/images`;
-  const { items } = await call("GET", `/api/v1/${list}?${new URLSearchParams(given)}`);
-  return items;
 }
 
 function refuse(text) {
@@ -411,7 +348,7 @@ function meets(time) {
 }
 
 function showState() {
-  const state = waiting ? [] : [stateOf(work)];
+  const state = waiting ? [] : [stateOf(work, outbox)];
   one("state").textContent = [...state, ...(note ? [note] : [])].join(": ");
   place.dataset.state = work.changed ? "changed" : "saved";
   showButtons();
@@ -419,22 +356,17 @@ function showState() {
 
 function showButtons() {
   if (!work) return;
-  const ofCrop = crops?.box ? crops.labelsOf(crops.box) : [];
-  const held = new Set(crops ? ofCrop : work.said.annotations.map((annotation) => annotation.concept_id));
-  for (const button of place.querySelectorAll("[data-says]")) {
-    const id = button.dataset.says;
-    button.ariaPressed = String(kind === "detection" ? id === current : held.has(id));
-  }
+  const ofShownCrop = crops?.box ? crops.labelsOf(crops.box) : [];
+  const said = crops ? ofShownCrop : work.said.annotations.map((annotation) => annotation.concept_id);
   const { reviewed_by: reviewer } = work.image;
-  const isReviewed = Boolean(reviewer) && !work.changed;
-  place.querySelector("[data-do=review]").ariaPressed = String(isReviewed);
-  one("review").textContent = isReviewed ? `, reviewed by ${reviewer}` : "";
-  for (const [name, isOn] of [["hide", frame.classList.contains("bare")], ["only", Boolean(boxes?.only)]]) {
-    const button = place.querySelector(`[data-do=${name}]`);
-    if (button) button.ariaPressed = String(isOn);
-  }
-  const without = one("without");
-  if (without) without.ariaPressed = String(work.said.without_concept);
+  showPressed(place, {
+    held: new Set(kind === "detection" ? [current] : said),
+    without: work.said.without_concept,
+    isReviewed: Boolean(reviewer) && !work.changed,
+    reviewer,
+    hides: frame.classList.contains("bare"),
+    only: Boolean(boxes?.only),
+  });
 }
 
 const actions = {
@@ -459,9 +391,10 @@ place.addEventListener("click", (event) => {
   if (!button) return;
   // A clicked button would take the next Enter for itself.
   if (event.detail) button.blur();
-  const { says, go: where, do: action, back } = button.dataset;
+  const { says, go: where, do: action, back, film } = button.dataset;
   if (where) return go(where);
-  if (back) return goBack(works.get(back));
+  if (back) return visit(back);
+  if (film) return film === work.image.image_id ? undefined : visit(film);
   const acts = says || action || "without" in button.dataset;
   if (!acts || !meets(event.timeStamp)) return;
   if (says) sayConcept(says);
@@ -469,9 +402,9 @@ place.addEventListener("click", (event) => {
   else sayWithout();
 });
 
-function goBack(failed) {
+function visit(id) {
   leave();
-  travel(async () => failed.image);
+  travel(async () => works.get(id)?.image ?? seen(id));
 }
 
 const search = one("search");

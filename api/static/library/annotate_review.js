@@ -6,12 +6,12 @@ import { Problem } from "../api.js";
 export async function review(work, outbox) {
   if (!work.annotated) return { refused: "annotate the image before you review it" };
   const method = work.image.reviewed_by && !work.changed ? "DELETE" : "PUT";
-  if (!(await outbox.save(work))) return { refused: "not reviewed: it is not saved" };
+  if (!(await outbox.save(work))) return { refused: "not reviewed, because it is not saved" };
   try {
     const { theirs, position } = await work.saving.review(method);
     if (theirs) {
       work.begin(theirs);
-      return { refused: "not reviewed: someone has changed it, look again" };
+      return { refused: "not reviewed, because someone has changed it: check it again" };
     }
     work.image.reviewed_by = method === "PUT" ? "you" : null;
     outbox.position = Math.max(outbox.position, position);

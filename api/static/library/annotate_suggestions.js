@@ -1,10 +1,10 @@
 // What a version suggests for the image that is shown: dashed and with its scores, until somebody
 // accepts it, changes it or rejects it.
 import { call } from "../api.js";
+import { percent } from "../numbers.js";
 import { look } from "./annotate_saving.js";
 
 const AT_ONCE = 20;
-const percent = (score) => `${Math.round(100 * score)} %`;
 
 export class Suggestions {
   #known = new Map();

@@ -1,5 +1,6 @@
 // The curves of the versions that are compared, over each other; a metric is chosen.
 import { LinesChart } from "../lines_chart.js";
+import { percent } from "../numbers.js";
 
 const INKS = ["--accent", "--busy", "--bad", "--warn"];
 const DASHES = [undefined, [6, 4]];
@@ -8,7 +9,7 @@ const figure = document.querySelector("[data-curves]");
 const metric = document.querySelector("[data-metric-choice]");
 const versions = JSON.parse(figure.dataset.curves);
 const isShare = () => metric.selectedOptions[0].dataset.share === "yes";
-const percent = (value) => `${(100 * value).toFixed(1)}%`;
+const inPercent = (value) => percent(value, 1);
 
 const lines = () => versions.map(({ name, series }, place) => {
   const [x, y] = series[metric.value] ?? [[], []];
@@ -16,11 +17,11 @@ const lines = () => versions.map(({ name, series }, place) => {
 });
 
 const chart = new LinesChart(figure.querySelector(".plot"), {
-  xName: "epoch", lines: lines(), fromZero: !isShare(), text: isShare() ? percent : undefined,
+  xName: "epoch", lines: lines(), fromZero: !isShare(), text: isShare() ? inPercent : undefined,
 });
 const show = () => {
   const isLog = document.querySelector("[data-log]").checked && !isShare();
-  Object.assign(chart, { lines: lines(), fromZero: !isShare() && !isLog, text: isShare() ? percent : undefined, log: isLog });
+  Object.assign(chart, { lines: lines(), fromZero: !isShare() && !isLog, text: isShare() ? inPercent : undefined, log: isLog });
   chart.draw({ anew: true });
   figure.dataset.points = chart.lines.reduce((sum, { x }) => sum + x.length, 0);
 };

@@ -22,6 +22,6 @@ document.addEventListener("click", (event) => {
 
 function tellTest(form, { status, trouble, seconds }) {
   const what = form.querySelector("button").ariaLabel.replace("Send a test to ", "");
-  const came = trouble === null ? `taken, answered ${status}` : `not taken, ${trouble}`;
+  const came = trouble === null ? `taken, answered ${status}` : `not accepted, ${trouble}`;
   document.querySelector("[data-tried]").textContent = `Test to ${what}: ${came}, in ${seconds} s`;
 }

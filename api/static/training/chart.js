@@ -39,6 +39,15 @@ export class Chart {
     this.chart.draw();
   }
 
+  // The line of another version, or none any more.
+  overlay(key, line) {
+    const others = this.lines.filter((one) => one.key !== key);
+    if (!line && others.length === this.lines.length) return;
+    this.lines.splice(0, this.lines.length, ...others, ...(line ? [{ ...line, key, width: 1.5 }] : []));
+    this.figure.dataset.overlaid = this.lines.filter((one) => one.key).length;
+    this.chart.draw({ anew: true });
+  }
+
   setLog(log) {
     if (this.metric.endsWith("loss")) this.chart.setLog(log);
   }

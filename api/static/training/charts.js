@@ -2,6 +2,7 @@
 import { Chart } from "./chart.js";
 import { KEPT_BY_SERVER, smoother } from "./smooth.js";
 
+const REPORTED = "reported.";
 const smoothing = document.querySelector("[data-smoothing]");
 const logarithmic = document.querySelector("[data-log]");
 
@@ -15,7 +16,7 @@ export function startCharts() {
   const validation = { iterations: [], epochs: [], losses: [] };
 
   function extend({ metric, iterations, values, total, smoothed: given }, iterationsPerEpoch) {
-    const chart = charts.get(metric);
+    const chart = charts.get(metric) ?? added(metric);
     if (!chart) return;
     const epochs = iterations.map((iteration) => iteration / iterationsPerEpoch);
     chart.extend(0, chart.axis === "epoch" ? epochs : iterations, values);
@@ -37,6 +38,24 @@ export function startCharts() {
       // The training loss at the same moments: the gap between both is the over-fitting.
       chart.extend(1, epochs, iterations.map(trainingLossAt));
     }
+  }
+
+  // A trainer's own metric gets a chart once it is there.
+  function added(metric) {
+    const template = document.querySelector("template[data-reported]");
+    if (!template || !metric.startsWith(REPORTED)) return null;
+    const figure = template.content.firstElementChild.cloneNode(true);
+    const [name, heading] = [metric.slice(REPORTED.length), figure.querySelector("h3")];
+    figure.dataset.metric = metric;
+    heading.textContent = `${name}, reported by the trainer`;
+    heading.id = `chart-${metric}`;
+    for (const part of [figure, figure.querySelector(".plot")]) part.setAttribute("aria-labelledby", heading.id);
+    figure.querySelector("[data-png]").setAttribute("aria-label", `Save ${name} as PNG`);
+    template.before(figure);
+    const chart = new Chart(figure);
+    chart.setLog(logarithmic.checked);
+    charts.set(metric, chart);
+    return chart;
   }
 
   function trainingLossAt(iteration) {
@@ -62,5 +81,5 @@ export function startCharts() {
   logarithmic.onchange = () => charts.forEach((chart) => chart.setLog(logarithmic.checked));
   logarithmic.onchange();
 
-  return { extend, history };
+  return { extend, history, charts };
 }

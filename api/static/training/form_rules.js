@@ -10,12 +10,13 @@ export function fits(when, chosen) {
   });
 }
 
-// What stands for every control in turn: whether it is shown, its default, and its value.
-export function resolve(controls, given) {
+// What stands for every control in turn: whether it is shown, its default, and its value. The options
+// of a `preset` come before the defaults.
+export function resolve(controls, given, preset = {}) {
   const chosen = {};
   return controls.map((control) => {
     const shown = fits(control.shown_when, chosen);
-    const standard = shown ? defaultOf(control, chosen) : null;
+    const standard = shown ? (preset[control.key] ?? defaultOf(control, chosen)) : null;
     const value = shown ? (given[control.key] ?? standard) : null;
     chosen[control.key] = value;
     return { control, shown, standard, value };

@@ -13,7 +13,7 @@ export function gapSentence(history) {
   return (
     `Since epoch ${short(best.epoch)} the validation loss has risen from ${short(best.validation)} to ` +
     `${short(last.validation)} while the training loss fell from ${short(best.training)} to ` +
-    `${short(last.training)}: the version is over-fitting. Fewer epochs or more images help.`
+    `${short(last.training)}: the version is over-fitting. Train fewer epochs, or add images.`
   );
 }
 

@@ -1,4 +1,5 @@
 // The step progress bar, and what is known of the whole.
+import { percent } from "../numbers.js";
 import { lasting, timeElement } from "../times.js";
 
 export function showProgress(progress) {
@@ -29,9 +30,6 @@ function showStep(item, { status, fraction, started_at: start, ended_at: end }) 
   text(of("length"), start && end ? `took ${lasting((Date.parse(end) - Date.parse(start)) / 1000)}` : "");
 }
 
-function percent(share) {
-  return `${Math.round(100 * share)} %`;
-}
 
 function text(element, content) {
   if (element.textContent !== content) element.textContent = content;

@@ -1,37 +1,68 @@
 // The dialog of a training: what applies is shown, with the default that it has by what is chosen.
 import { call, Problem } from "../api.js";
-import { editable, fillList, showDefault as showList } from "../form_list.js";
+import { editable, showDefault as showList } from "../form_list.js";
 import { resolve } from "./form_rules.js";
 import { valueOf } from "../forms.js";
 import { showProblem } from "../problems.js";
+import { fillAgain } from "./train_again.js";
+import { showEstimate } from "./estimate.js";
 
 const STARTABLE = ["ready", "stopped"];
 const MOST = 500;
 const dialog = document.getElementById("train");
 const form = dialog.querySelector("form");
 const start = form.querySelector("[data-versions]");
+const ofView = form.dataset.action;
 
 let controls = [];
+let presets = {};
 
-dialog.addEventListener("opened", async () => {
-  const found = await asked(form.dataset.form);
-  if (!found) return;
-  controls = found.sections.flatMap((section) => section.controls);
-  delete start.dataset.architecture;
-  show();
-});
+dialog.addEventListener("opened", ({ detail }) => open(detail));
 form.addEventListener("input", show);
 for (const list of form.querySelectorAll("[data-kind=list]")) editable(list);
 
+// For the view's current model, or another one that is named.
+async function open({ model, name } = {}) {
+  form.dataset.action = model ? `/api/v1/models/${model}/versions` : ofView;
+  dialog.querySelector("[data-trained]").textContent = model ? name : "a version";
+  form.querySelector("[data-again]").hidden = true;
+  await read();
+}
+
+async function read() {
+  const found = await asked(form.dataset.form);
+  if (!found) return;
+  controls = found.sections.flatMap((section) => section.controls);
+  presets = Object.fromEntries(found.presets.map(({ key, options }) => [key, options]));
+  delete start.dataset.architecture;
+  show();
+}
+
+function preset() {
+  return form.querySelector("[name=preset]:checked").value;
+}
+
+// The trainer that is chosen, or the empty text: the training is Stemma's own.
+function trainer() {
+  return form.elements.trainer?.value ?? "";
+}
+
 function show() {
+  const chosen = trainer();
+  for (const part of form.querySelectorAll("[data-built-in], [data-trainer]")) {
+    const isShown = (part.dataset.trainer ?? "") === chosen;
+    part.hidden = !isShown;
+    part.disabled = !isShown;
+  }
   const given = Object.fromEntries(controls.map((control) => [control.key, valueOf(at(control))]));
-  for (const { control, shown, standard, value } of resolve(controls, given)) {
+  for (const { control, shown, standard, value } of resolve(controls, given, presets[preset()])) {
     const element = at(control);
     element.disabled = !shown;
     element.closest("[data-control]").hidden = !shown;
     if (shown) showDefault(control, element, standard);
     if (control.key === "architecture") offerStarts(value);
   }
+  showEstimate(form, chosen ? { trainer: chosen } : { preset: preset(), options: JSON.stringify(given) });
 }
 
 function at(control) {
@@ -63,7 +94,7 @@ async function offerStarts(architecture) {
   if (start.dataset.architecture !== architecture) return;
   const chosen = start.value;
   const usable = items.filter((one) => one.checkpoint && STARTABLE.includes(one.status));
-  start.replaceChildren(start.options[0], ...usable.map((one) => new Option(told(one), one.version_id)));
+  start.replaceChildren(start.options[0], ...usable.map((one) => new Option(described(one), one.version_id)));
   start.value = usable.some((one) => one.version_id === chosen) ? chosen : "";
   if (start.value !== chosen) show();
 }
@@ -74,30 +105,11 @@ async function again() {
   if (!version) return;
   history.replaceState(null, "", location.pathname + location.search);
   dialog.showModal();
-  controls = (await asked(form.dataset.form))?.sections.flatMap((section) => section.controls) ?? [];
-  const { version: { options } = {} } = (await asked(`/api/v1/versions/${version}`)) ?? {};
-  if (!options || !controls.length) return;
-  const given = differing({ ...options, initial_learning_rate: Number((options.initial_learning_rate * factor).toPrecision(3)) });
-  if (given.start_from) await offerStarts(options.architecture);
-  for (const [key, value] of Object.entries(given)) {
-    const element = at(controls.find((control) => control.key === key));
-    if (element.dataset.kind === "list") fillList(element, value);
-    else if (element.dataset.kind === "toggle") element.checked = value;
-    else element.value = value;
-  }
+  await open();
+  const { version: earlier } = (await asked(`/api/v1/versions/${version}`)) ?? {};
+  if (!earlier || !controls.length) return;
+  await fillAgain(form, controls, earlier, Number(factor), offerStarts);
   show();
-}
-
-// The options of a version that are not the defaults, as the form would take them.
-function differing(options) {
-  const given = {};
-  for (const control of controls) {
-    const { shown, standard } = resolve(controls, given).find((one) => one.control === control);
-    const value = control.key === "pretrained" ? (options.pretrained ?? "none") : (options[control.key] ?? null);
-    if (shown && value !== null && JSON.stringify(value) !== JSON.stringify(standard)) given[control.key] = value;
-  }
-  if (given.start_from) delete given.pretrained;
-  return given;
 }
 
 // What the API answers; undefined, and a problem is shown, if it does not. The form works all the same.
@@ -111,7 +123,7 @@ async function asked(url) {
   }
 }
 
-function told({ name, concepts, indicator, created_at }) {
+function described({ name, concepts, indicator, created_at }) {
   const figure = indicator === null ? [] : [`${(100 * indicator).toFixed(1)} %`];
   return [name, `${concepts.length} concepts`, ...figure, created_at.slice(0, 10)].join(" · ");
 }

@@ -2,8 +2,10 @@
 import { call } from "../api.js";
 import { startCharts } from "./charts.js";
 import { gapSentence } from "./gap.js";
+import { overlayOn } from "./overlay.js";
 import { refresh } from "../parts.js";
 import { showProgress } from "./steps.js";
+import { showWorst } from "./worst.js";
 
 const RETRY_MS = 3000;
 const POINTS = 700;
@@ -15,6 +17,7 @@ let iterationsPerEpoch = Number(place.dataset.iterationsPerEpoch);
 let shown = place.dataset.shown;
 let waitingFor = place.dataset.waitingFor;
 let charts = startCharts();
+overlayOn(charts.charts);
 let waiting = [];
 
 function follow() {
@@ -26,6 +29,7 @@ function follow() {
     if (source.readyState !== EventSource.CLOSED) return;
     setTimeout(() => {
       charts = startCharts();
+      overlayOn(charts.charts);
       follow();
     }, RETRY_MS);
   };
@@ -56,6 +60,7 @@ function follow() {
     draw();
     await refresh(event.lastEventId);
     say("Finished");
+    showWorst();
     document.body.dataset.ended = event.lastEventId;
   });
 }

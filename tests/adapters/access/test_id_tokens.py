@@ -112,17 +112,17 @@ def test_no_claim_may_be_left_out(claim: str) -> None:
 
 def test_a_token_that_nobody_signed_is_not_believed() -> None:
     for header in ({"alg": "none"}, {"alg": "NONE"}, {"alg": "none", "kid": str(KEY.kid)}):
-        with pytest.raises(SignInRefused, match="not to be believed"):
+        with pytest.raises(SignInRefused, match="is not valid"):
             believe(by_hand(header, CLAIMS, None))
 
 
 def test_a_signature_with_what_everybody_knows_is_not_believed() -> None:
     header = {"alg": "HS256", "kid": str(KEY.kid)}
-    with pytest.raises(SignInRefused, match="not to be believed"):
+    with pytest.raises(SignInRefused, match="is not valid"):
         believe(by_hand(header, CLAIMS, KEY.as_pem(private=False)))
     # Even where the provider publishes a secret.
     shared = OctKey.import_key({"kty": "oct", "k": _base64(b"x" * 32), "kid": str(KEY.kid)})
-    with pytest.raises(SignInRefused, match="not to be believed"):
+    with pytest.raises(SignInRefused, match="is not valid"):
         believe(by_hand(header, CLAIMS, b"x" * 32), KeySet([shared]))
 
 
@@ -140,7 +140,7 @@ def test_another_ones_signature_is_told_from_the_providers() -> None:
 
 @pytest.mark.parametrize("text", ["", "a.b.c", "é.é.é", "x" * 100_000, f"{_base64(b'[]')}.."])
 def test_what_is_no_token_is_not_believed(text: str) -> None:
-    with pytest.raises(SignInRefused, match="not to be believed"):
+    with pytest.raises(SignInRefused, match="is not valid"):
         believe(text)
 
 
@@ -171,7 +171,7 @@ def test_groups_are_read_where_the_operator_says(said: object, groups: set[str] 
 
 
 def test_groups_that_cannot_be_told_are_not_taken_for_none() -> None:
-    with pytest.raises(SignInRefused, match="are many"):
+    with pytest.raises(SignInRefused, match="too many"):
         believe(signed(CLAIMS | {"_claim_names": {"roles": "src1"}}))
-    with pytest.raises(SignInRefused, match="not to be believed"):
+    with pytest.raises(SignInRefused, match="is not valid"):
         believe(signed(CLAIMS | {"roles": [{"name": "a"}]}))

@@ -189,7 +189,7 @@ def test_a_bundle_without_a_parent_is_rejected() -> None:
     frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
     for parent in ("gone", "v"):
         view = msgspec.structs.replace(child, parent_id=parent)
-        with pytest.raises(verifier.Rejected, match=f"{parent} is missing, or above itself"):
+        with pytest.raises(verifier.Rejected, match=f"{parent} is missing, or is its own ancestor"):
             checked([("view-v", view), ("version-x", created), ("version-x", frozen)], b"")
 
 
@@ -274,14 +274,14 @@ def test_test_images_that_do_not_follow_from_the_log_are_refused() -> None:
     with pytest.raises(verifier.Rejected, match="from the events follows"):
         checked([*happened, *version], content)
     ahead = [("version-x", created), ("version-x", request_of([], len(happened) + 2))]
-    with pytest.raises(verifier.Rejected, match=r"event 7 .* rests on events after it"):
+    with pytest.raises(verifier.Rejected, match=r"event 7 .* depends on later events"):
         checked([*happened, *ahead, ("image-b", said)], b"", frozen=-2)
 
 
 def test_a_version_does_not_look_ahead() -> None:
     created = msgspec.structs.replace(CREATED, log_position=1)
     frozen = DatasetFrozen(digest([]), 0, 0, {}, None)
-    with pytest.raises(verifier.Rejected, match=r"event 1 .* rests on events after it"):
+    with pytest.raises(verifier.Rejected, match=r"event 1 .* depends on later events"):
         checked([("version-x", created), ("version-x", frozen)], b"")
 
 

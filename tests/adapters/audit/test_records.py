@@ -83,7 +83,9 @@ def test_an_event_is_located_though_all_that_was_stored_was_deleted(signed: Sign
         "DELETE FROM log.tiles",
     )
     contradiction, located, *missing = findings(signed)
-    assert contradiction.startswith("checkpoint 2 of checkpoints.txt was signed over 6 events that")
+    assert contradiction.startswith(
+        "checkpoint 2 of checkpoints.txt was signed over 6 other events"
+    )
     assert located.startswith("the first one that was changed is among events 4 to 6")
     assert len(missing) == 3
 
@@ -108,7 +110,7 @@ def test_a_note_that_was_taken_out_of_the_file_is_named(signed: Signed) -> None:
 def test_a_forged_note_of_the_file_is_named(signed: Signed) -> None:
     signed.file.path.write_text(signed.file.path.read_text().replace("\n6\n", "\n5\n"))
     wrong, missing = findings(signed)
-    assert wrong.startswith("checkpoint 2 of checkpoints.txt is not signed as it should be")
+    assert wrong.startswith("checkpoint 2 of checkpoints.txt is not signed correctly")
     assert missing.startswith("stored checkpoint 3, over 6 events, was signed and is missing")
 
 
@@ -171,7 +173,7 @@ def test_a_checkpoint_dated_in_the_future_is_named(signed: Signed) -> None:
         "UPDATE log.checkpoints SET signed_at = signed_at + interval '1 day' WHERE size = 6",
     )
     [found] = findings(signed)
-    assert found.endswith("which is yet to come")
+    assert found.endswith("which is in the future")
 
 
 def test_two_signed_histories_are_called_that(signed: Signed) -> None:
@@ -180,10 +182,8 @@ def test_two_signed_histories_are_called_that(signed: Signed) -> None:
         note = str(sign(Checkpoint("stemma.test/log", 6, bytes(32)).text(), signed.keys.signing()))
     signed.file.append(note)
     contradiction, split, missing = findings(signed)
-    assert "checkpoint 4 of checkpoints.txt was signed over 6 events that are not these" in (
-        contradiction
-    )
-    assert split.startswith("the log agrees with a checkpoint over 9 events: the two are of")
+    assert "checkpoint 4 of checkpoints.txt was signed over 6 other events" in (contradiction)
+    assert split.startswith("the log agrees with a checkpoint over 9 events: they belong to")
     assert "over 6 events, was signed and is missing" in missing
 
 

@@ -99,7 +99,7 @@ def test_the_key_is_its_owners_and_made_once(store: Store, signed: Signed) -> No
     with pytest.raises(SettingsError, match="can be read by others"):
         signed.signer()
     path.unlink()
-    with pytest.raises(SettingsError, match="bring it back from your backup"):
+    with pytest.raises(SettingsError, match="restore it from your backup"):
         signed.signer()
 
 
@@ -218,7 +218,7 @@ def test_a_forged_file_stops_the_signer(store: Store, signed: Signed) -> None:
     signed.sign()
     forged = signed.file.path.read_text().replace("\n3\n", "\n2\n")
     signed.file.path.write_text(forged)
-    with pytest.raises(SigningRefused, match="not as it was signed"):
+    with pytest.raises(SigningRefused, match="was changed since it was signed"):
         signed.signer()
 
 

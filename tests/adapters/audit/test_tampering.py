@@ -80,8 +80,8 @@ def at(positions: str, change: str) -> str:
 Tampering = Callable[[Insider], object]
 
 TAMPERINGS: dict[str, tuple[Tampering, str]] = {
-    "a row at position 0": (lambda by: by.sql(added(0)), "stands at position 0"),
-    "a row at position -5": (lambda by: by.sql(added(-5)), "stands at position -5"),
+    "a row at position 0": (lambda by: by.sql(added(0)), "is at position 0"),
+    "a row at position -5": (lambda by: by.sql(added(-5)), "is at position -5"),
     "a row beyond the head": (lambda by: by.sql(added(EVENTS + 9)), "event 44 is missing"),
     "an event altered": (
         lambda by: by.sql(at("= 17", "state = state || ' '")),
@@ -105,7 +105,7 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
             at("= 43", "notification_id = 42"),
             at("= 1000", "notification_id = 43"),
         ),
-        "event 42 stands before an earlier one of project-1",
+        "event 42 comes before an earlier one of project-1",
     ),
     "all removed": (lambda by: by.sql("DELETE FROM log.stemma_events"), "every event was removed"),
     "a stored checkpoint deleted": (
@@ -118,7 +118,7 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
     ),
     "a stored checkpoint over another log": (
         lambda by: by.sql("UPDATE log.checkpoints SET size = 19 WHERE size = 20"),
-        "is stored as over another log than its note says",
+        "is stored for another log than the one in its note",
     ),
     "a stored checkpoint back-dated": (
         lambda by: by.sql("UPDATE log.checkpoints SET signed_at = '2020-01-01' WHERE size = 30"),
@@ -167,7 +167,7 @@ def replaced(by: Insider) -> None:
 
 OUTSIDE: dict[str, Tampering] = {
     "events were changed, and the checkpoints over them deleted from": altered_and_forgotten,
-    "the same, and the hashes and the remaining log signed anew with the stolen key": signed_anew,
+    "the same, and the hashes and the remaining log signed again with the stolen key": signed_anew,
     "of the end were removed from all three records": cut_and_forgotten,
 }
 
@@ -255,7 +255,7 @@ def test_only_a_kept_checkpoint_finds(copied: Copied, name: str) -> None:
 def test_a_log_with_another_key_is_known_by_it(copied: Copied) -> None:
     with copied() as by:
         replaced(by)
-        assert [line for line in by.found() if "none of the known keys signed it" in line]
+        assert [line for line in by.found() if "not by a known key" in line]
 
 
 def test_what_is_not_signed_yet_can_be_altered(copied: Copied) -> None:

@@ -71,7 +71,7 @@ def test_the_first_change_is_named(signed: Signed, tmp_path: Path) -> None:
     )
     status, said = stemma(signed, "verify", "--against", str(kept))
     assert status == 1
-    assert "FOUND: checkpoint 1 of kept.txt was signed over 5 events that are not these" in said
+    assert "FOUND: checkpoint 1 of kept.txt was signed over 5 other events" in said
     assert "FOUND: event 3 (project.renamed, revision 3 of project-1) was altered" in said
     assert "nothing was altered" not in said
 
@@ -81,7 +81,7 @@ def test_a_checkpoint_by_another_key_is_a_finding(signed: Signed, tmp_path: Path
     other.keys.rotate()
     status, said = stemma(signed, "verify", "--key", str(other.keys.public_path))
     assert status == 1
-    assert "FOUND: stored checkpoint 1 is not signed as it should be" in said
+    assert "FOUND: stored checkpoint 1 is not signed correctly" in said
 
 
 @pytest.mark.parametrize("content", ["", "no checkpoint\n"])
@@ -125,7 +125,7 @@ def test_without_any_checkpoint_nothing_is_proved(signed: Signed) -> None:
     signed.file.path.unlink()
     status, said = stemma(signed, "verify")
     assert status == 2, said
-    assert "NOT VERIFIED: no checkpoint is there" in said
+    assert "NOT VERIFIED: no checkpoint exists" in said
     assert "nothing was altered" not in said
 
 
@@ -133,7 +133,7 @@ def test_the_signers_file_gone_from_its_machine_is_a_finding(signed: Signed) -> 
     signed.file.path.unlink()
     status, said = stemma(signed, "verify")
     assert status == 1
-    assert "checkpoints.txt is gone, which has every signed checkpoint" in said
+    assert "checkpoints.txt is missing; it has every signed checkpoint" in said
 
 
 def test_a_stream_that_cannot_be_read_is_told(signed: Signed) -> None:
@@ -168,4 +168,4 @@ def test_a_database_that_lets_nobody_in_is_one_line_and_status_2(
     url = psycopg.conninfo.make_conninfo("", **info | {wrong: "9"})
     status, output = stemma(signed, "verify", database_url=url)
     assert (status, len(output.splitlines())) == (2, 1), output
-    assert output.startswith("stemma: could not look: ")
+    assert output.startswith("stemma: could not read: ")

@@ -70,7 +70,7 @@ def test_an_altered_event_whose_hash_was_altered_too_stops_the_signing(
     )
     signer = begun(signed, connection)
     compare(signer, connection)
-    with pytest.raises(SigningRefused, match="are not those that a checkpoint was signed over"):
+    with pytest.raises(SigningRefused, match="are not those of a signed checkpoint"):
         signer.sign_if_due(connection)
 
 

@@ -183,7 +183,7 @@ def test_a_put_renews_the_age(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hours", [0, 23])
 def test_less_than_a_day_is_refused(scene: Scene, hours: int) -> None:
-    with pytest.raises(Invalid, match="a day at least"):
+    with pytest.raises(Invalid, match="at least a day"):
         collect(
             scene.store,
             scene.blobs,
@@ -275,11 +275,11 @@ def test_the_commands_say_what_they_find(scene: Scene) -> None:
         ["1 blobs kept", "0 would be moved to the trash (0 bytes)"],
     )
     done = CliRunner().invoke(main, ["blobs", "collect", "--older-than", "23h"])
-    assert (done.exit_code, done.output) == (1, "Error: blobs are kept for a day at least\n")
+    assert (done.exit_code, done.output) == (1, "Error: blobs must be kept for at least a day\n")
     done = CliRunner().invoke(main, ["blobs", "check"])
     assert (done.exit_code, done.output) == (
         0,
-        "every blob that the log names is there and right\n",
+        "every blob that the log names exists and is intact\n",
     )
     scene.name(OTHER)
     done = CliRunner().invoke(main, ["blobs", "check"])
@@ -291,7 +291,7 @@ def test_an_age_that_is_none_is_refused() -> None:
     for age in ("", "7", "7w", "-7d", "7 d", "999999d"):
         done = CliRunner().invoke(main, ["blobs", "collect", "--older-than", age])
         assert done.exit_code == 2
-        assert "say 7d or 36h" in done.output
+        assert "such as 7d or 36h" in done.output
 
 
 def test_the_help_loads_no_part() -> None:

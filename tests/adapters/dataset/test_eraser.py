@@ -184,7 +184,7 @@ def test_what_comes_back_is_found_and_deleted(store: Store, blobs: BlobStore) ->
     ):
         bring()
         [trouble] = check(store, blobs)
-        assert (trouble.digest, trouble.problem) == (DIGEST, "erased, but there")
+        assert (trouble.digest, trouble.problem) == (DIGEST, "erased, but still stored")
         assert trouble.event_name == "blob.erasure_ordered"
         sweep(store, blobs)
         assert blobs.copies(DIGEST) == []
@@ -215,9 +215,9 @@ def test_the_commands_say_what_is_erased_and_there(
     monkeypatch.setenv("STEMMA_BLOBS_URL", blobs_url)
     done = CliRunner().invoke(main, ["blobs", "check"])
     assert done.exit_code == 1
-    assert f"{DIGEST} is erased, but there; named by blob.erasure_ordered" in done.output
+    assert f"{DIGEST} is erased, but still stored; named by blob.erasure_ordered" in done.output
     done = CliRunner().invoke(main, ["blobs", "collect"])
-    assert "1 deleted because the log says that they are erased" in done.output
+    assert "1 deleted because the log records their erasure" in done.output
     assert CliRunner().invoke(main, ["blobs", "check"]).exit_code == 0
 
 
@@ -242,7 +242,7 @@ def test_an_export_of_a_past_with_erased_files_is_refused_by_name(
     [added] = store.read(0, names=["image.added"])
     assert isinstance(added.event, ImageAdded)
     whole = ExportRequest(added.event.project_id, "studio", added.position, with_images=True)
-    with pytest.raises(Conflict, match=f"image {key} was erased since"):
+    with pytest.raises(Conflict, match=f"image {key} was erased later"):
         export(store, blobs, whole, io.BytesIO())
     export(store, blobs, msgspec.structs.replace(whole, with_images=False), io.BytesIO())
 

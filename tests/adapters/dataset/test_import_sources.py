@@ -23,7 +23,7 @@ from domain.errors import Invalid
 from tests.adapters.dataset.importing import Importer, png, write_files
 from tests.servers import Database
 
-ABSENT = "images of the test split that are not there are left out"
+ABSENT = "missing images of the test split are left out"
 Files = dict[str, bytes | str]
 
 
@@ -71,7 +71,7 @@ def test_images_of_a_test_list_are_the_test_set(
     ending = completed(importer.take(source, rules=ImportRules(skip_bad=skip_bad)))
     assert splits(importer) == {"a.png": TRAIN, "b.png": VALIDATION, "c.png": TEST}
     assert (ending.counts.images, ending.counts.left_out) == (3, 1)
-    unnamed = "images in no folder or list of a split, as data.yaml names them, are left out"
+    unnamed = "images that are in none of the folders or lists of data.yaml are left out"
     assert ending.summary == (ImportRemark(unnamed, 1),)
     assert report(importer, ending) == [("left_out", "images/d.png", unnamed)]
 

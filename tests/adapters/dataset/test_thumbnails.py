@@ -87,6 +87,6 @@ def test_the_command_names_it(
     key = thumbnail_key(digest, 256)
     blobs.put_derived(key, recipe(None).encode() + b"\nforged")
     found = CliRunner().invoke(main, ["blobs", "check"])
-    assert f"derived/{key} is not what its image gives" in found.output
+    assert f"derived/{key} does not match its image" in found.output
     assert found.exit_code == 1
     assert CliRunner().invoke(main, ["blobs", "check", "--no-thumbnails"]).exit_code == 0

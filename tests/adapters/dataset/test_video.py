@@ -179,7 +179,7 @@ def test_too_long_and_hostile_files_are_refused(
         extract_frames(noise, "noise.mp4", tmp_path / "noise", 1, LIMITS, lambda _: None)
     unknown = tmp_path / "unknown.mp4"
     unknown.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(Invalid, match=r"unknown\.mp4: its codec is not known here; convert it"):
+    with pytest.raises(Invalid, match=r"unknown\.mp4: its codec is not supported; convert it"):
         extract_frames(unknown, "unknown.mp4", tmp_path / "unknown", 1, LIMITS, lambda _: None)
     sound = tmp_path / "sound.mp4"
     with av.open(str(sound), "w") as container:

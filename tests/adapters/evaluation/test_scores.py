@@ -130,7 +130,7 @@ def test_a_trainers_file_has_scores_alone(tmp_path: Path) -> None:
         ({"image": IDS, "scores": [*SCORES[:3], [0.5, 0.5, 1.5]]}, "image i3 has a score"),
         ({"image": IDS, "scores": [*SCORES[:3], [0.5, 0.5, -0.1]]}, "image i3 has a score"),
         ({"image": IDS, "scores": [["a"] * 3] * 4}, "a score is no number"),
-        ({"image": IDS, "scores": [0.5] * 4}, "no lists of numbers"),
+        ({"image": IDS, "scores": [0.5] * 4}, "not hold lists of numbers"),
         ({"image": IDS}, "no column 'scores'"),
         ({"scores": SCORES}, "no column 'image'"),
         ({"image": IDS, "scores": [[0.1] * 500] * 4}, "2000 values in a column"),

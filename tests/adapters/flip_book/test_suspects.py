@@ -58,7 +58,9 @@ def test_tags_that_another_answer_was_likelier_for() -> None:
     assert (second.item, second.rank, second.score) == ("a:dog", 2, -1)
     assert second.label == DoubtedLabel("dog", False)
     assert second.suggestion.action == "add"
-    assert second.reason == "predicted 'dog' in 1 of 2 epochs, learnt in epoch 1 and forgotten once"
+    assert second.reason == (
+        "predicted 'dog' in 1 of 2 epochs, learned in epoch 1 and forgotten once"
+    )
 
 
 def scene(epoch: int, images: list[tuple[list[Any], list[Predicted]]]) -> bytes:
@@ -120,7 +122,7 @@ def test_boxes_that_are_swapped_shifted_or_missing() -> None:
     assert missing.score == pytest.approx(-0.7 - overall, abs=1e-6)
     assert missing.label.present is False
     assert (missing.suggestion.action, missing.suggestion.concept_id) == ("add", "fox")
-    assert missing.reason == "predicted 'fox' with 0.70 where no box is"
+    assert missing.reason == "predicted 'fox' with 0.70 where there is no box"
     assert shifted.score == pytest.approx(margins[2] - of_cats, abs=1e-6)
     assert shifted.suggestion.action == "move"
     assert shifted.suggestion.box is not None

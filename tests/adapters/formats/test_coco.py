@@ -122,9 +122,9 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path) -> None:
     [
         ({"a.json": coco([IMAGE, IMAGE])}, "a.json: image 1", "twice"),
         ({"a.json": coco([IMAGE, IMAGE | {"id": 2}])}, "a.json: image 2", "listed twice"),
-        ({"a.json": coco(annotations=[BOXED, BOXED])}, "annotation 5 of image 1", "id is given"),
-        ({"a.json": coco([])}, "annotation 5 of image 1", "no image 1"),
-        ({"a.json": coco(categories=[])}, "annotation 5 of image 1", "no category 7"),
+        ({"a.json": coco(annotations=[BOXED, BOXED])}, "annotation 5 of image 1", "id is used"),
+        ({"a.json": coco([])}, "annotation 5 of image 1", "image 1 not found"),
+        ({"a.json": coco(categories=[])}, "annotation 5 of image 1", "category 7 not found"),
         ({"a.json": coco([IMAGE | {"width": 0}])}, "image 1", "width is '0'"),
         ({"a.json": coco([IMAGE | {"height": 10**30}])}, "image 1", "height is '10000"),
         ({"a.json": coco([IMAGE | {"file_name": "b.png"}])}, "image 1", "no file 'b.png'"),
@@ -198,7 +198,7 @@ def test_the_same_box_twice_is_noted(tmp_path: Path) -> None:
     twice = coco(annotations=[BOXED, BOXED | {"id": 6}])
     read = take("coco", lay(tmp_path, {"a.json": twice, "a.png": ""}))
     assert len(read.images[0].annotations["animals"].annotations) == 2
-    note = Note("a.json: image 1", "the same box with the same label is given twice")
+    note = Note("a.json: image 1", "the same box with the same label appears twice")
     assert read.notes == [note]
 
 

@@ -53,11 +53,11 @@ def test_what_file_managers_leave_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "where", "reason"),
     [
-        ("loose.png", "loose.png", "no label's folder"),
-        ("cat/deep/2.png", "cat/deep", "move this folder's up"),
+        ("loose.png", "loose.png", "the folder of a label"),
+        ("cat/deep/2.png", "cat/deep", "move the files of this folder up"),
         ("cat/notes.heic", "cat/notes.heic", "HEIC images; convert it to PNG"),
         ("cat/b\nc.png", "cat/b\\nc.png", "printable"),
-        ("cat/b\\c.png", "cat/b\\c.png", "leads elsewhere"),
+        ("cat/b\\c.png", "cat/b\\c.png", "leads outside"),
         ("c\tat/1.png", "c\\tat", "control characters"),
         ("c" * 201 + "/1.png", "c" * 201, "201 characters"),
     ],

@@ -40,7 +40,7 @@ def test_two_formats_are_not_guessed_between(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_images_is_no_class(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="folders: images/ is no class by its name"):
+    with pytest.raises(Invalid, match="folders: images/ does not have the name of a class"):
         detect(lay(tmp_path, {"images/a.png": ""}))
 
 
@@ -78,10 +78,10 @@ def test_the_reason_of_each_format_is_told(tmp_path: Path) -> None:
         detect(lay(tmp_path, files))
     for reason in (
         "coco: notes.json: Object missing required field `images`",
-        "voc: a.xml: the XML is no Pascal VOC: its root is not <annotation>",
+        "voc: a.xml: the XML is not Pascal VOC: its root is not <annotation>",
         "yolo: data.yaml: the classes' names are missing; list them there",
         "csv: t.csv:1: column 'file' is missing; found 'bild', 'art'",
-        "studio: s.jsonl:1: this is no header of Studio",
-        "folders: there is no <class>/<image>",
+        "studio: s.jsonl:1: this is not a Studio header",
+        "folders: no <class>/<image> found",
     ):
         assert reason in refusal.value.detail

@@ -103,7 +103,7 @@ def test_a_column_that_names_splits_is_not_left_out(tmp_path: Path) -> None:
     table = "file,label,phase\na.png,cat,train\nb.png,cat,test\n"
     read = take("csv", lay(tmp_path, {"labels.csv": table, "a.png": "", "b.png": ""}))
     assert [problem.reason for problem in read.problems] == [
-        "column 'phase' names a split; call it split, or remove it"
+        "column 'phase' looks like a split; name it split, or remove it"
     ] * 2
     assert read.images == []
 

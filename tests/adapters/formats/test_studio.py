@@ -91,30 +91,30 @@ def test_metadata_becomes_text(tmp_path: Path) -> None:
         (line({"concepts": []}), "3 views have []"),
         (line(BOXED, said("cat", view="where")), "annotation 2: in a detection view"),
         (line(BOXED | {"concepts": [{"name": "cat"}, {"name": "dog"}]}), "one concept"),
-        (line(said("pet") | {"region": REGION}), "a region says nothing"),
-        (line(said("pet", False)), "only tagging says no"),
+        (line(said("pet") | {"region": REGION}), "a region has no meaning"),
+        (line(said("pet", False)), "only tagging has false"),
         (line(said("pet"), said("dog", view="kind")), "2 concepts"),
-        (line(said("wet"), said("wet")), "given twice"),
-        (line(said("wet"), said("wet", False)), "as present and as absent"),
+        (line(said("wet"), said("wet")), "listed twice"),
+        (line(said("wet"), said("wet", False)), "as both present and absent"),
         (line(said("wet"), {"concepts": [], "view": "what"}), "choose one"),
-        (line({"concepts": [], "view": "kind"}), "every image has a concept"),
+        (line({"concepts": [], "view": "kind"}), "every image must have a concept"),
         (line(BOXED).replace("0.55", "1.55"), "beyond"),
         (line(BOXED).replace("0.55", "0.05"), "no area"),
-        (line(BOXED).replace("0.55", "NaN"), "no JSON"),
-        (line(BOXED).replace("0.55", "1e999"), "no JSON"),
+        (line(BOXED).replace("0.55", "NaN"), "not the JSON"),
+        (line(BOXED).replace("0.55", "1e999"), "not the JSON"),
         (line(splits=["train", "val"]), "2 splits"),
         (line(splits=3), "splits"),
-        (line(metadata={"a": {}}), "metadata 'a' nests"),
-        (line(metadata={"a": [1]}), "metadata 'a' nests"),
+        (line(metadata={"a": {}}), "metadata 'a' is nested"),
+        (line(metadata={"a": [1]}), "metadata 'a' is nested"),
         (line(metadata={"a": "\0"}), "control characters"),
         (line(data=[]), "0 files"),
         (line(data=[{"file": "a.png"}] * 2), "2 files"),
         (line(data=[{"image": "a.png"}]), "file"),
         (line(data=[{"file": "z.png"}]), "no file 'z.png'"),
-        (line()[:-1], "no JSON"),
-        ('{"data": ' + "[" * 50_000, "no JSON"),
-        ('{"x": ' + "[" * 50_000, "no JSON"),
-        ("[]", "no JSON"),
+        (line()[:-1], "not the JSON"),
+        ('{"data": ' + "[" * 50_000, "not the JSON"),
+        ('{"x": ' + "[" * 50_000, "not the JSON"),
+        ("[]", "not the JSON"),
     ],
 )
 def test_a_flawed_line_is_told_and_reading_goes_on(tmp_path: Path, text: str, reason: str) -> None:
@@ -126,20 +126,20 @@ def test_a_flawed_line_is_told_and_reading_goes_on(tmp_path: Path, text: str, re
 
 def test_a_file_that_comes_again_is_a_problem(tmp_path: Path) -> None:
     problem = only_problem("studio", studio(tmp_path, line(), line()))
-    assert (problem.where, "comes again" in problem.reason) == ("studio.jsonl:3", True)
+    assert (problem.where, "appears again" in problem.reason) == ("studio.jsonl:3", True)
 
 
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ("", "no header"),
+        ("", "not a Studio header"),
         ("{}", "views"),
-        ("[" * 100_000, "no header"),
+        ("[" * 100_000, "not a Studio header"),
         ({"views": [VIEWS[0] | {"conditions": [{"view": "what"}]}]}, "conditions"),
         ({"views": [VIEWS[0] | {"type": "segmentation"}]}, "'segmentation'"),
         ({"views": [VIEWS[0], VIEWS[0]]}, "twice"),
         ({"views": [VIEWS[0] | {"concepts": [{"name": "a"}, {"name": "a "}]}]}, "twice"),
-        ({"views": [VIEWS[0] | {"concepts": [{"name": ""}]}]}, "label is empty"),
+        ({"views": [VIEWS[0] | {"concepts": [{"name": ""}]}]}, "enter a label"),
         ({"views": [VIEWS[0] | {"name": "a\nb"}]}, "control characters"),
     ],
 )
@@ -246,9 +246,9 @@ def test_a_crop_has_the_region_of_the_annotation_around_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("annotation", "reason"),
     [
-        (said("x", view="letter"), "is about crops; give the annotation the region"),
-        (BOXED | {"children": [said("x"), said("x")]}, "given twice"),
-        (BOXED | {"children": [said("torn", False)]}, "bool is false of a crop"),
+        (said("x", view="letter"), "has crops as its items; add the region"),
+        (BOXED | {"children": [said("x"), said("x")]}, "listed twice"),
+        (BOXED | {"children": [said("torn", False)]}, "bool is false for a crop"),
         (BOXED | {"children": [said("bird")]}, "views have"),
     ],
 )

@@ -89,8 +89,8 @@ def test_a_folder_by_the_images_gives_the_split(tmp_path: Path) -> None:
     ("path", "content", "where", "reason"),
     [
         ("test.txt", "a", "train.txt:1", "'a' is in both test and train"),
-        ("train.txt", "a\nb", "train.txt:2", "no Annotations/b.xml"),
-        ("train.txt", "../a", "train.txt:1", "leads elsewhere"),
+        ("train.txt", "a\nb", "train.txt:2", "Annotations/b.xml not found"),
+        ("train.txt", "../a", "train.txt:1", "leads outside"),
         ("val.txt", "\na", "val.txt:2", "in both"),
     ],
 )
@@ -125,7 +125,7 @@ def test_parts_of_an_object_are_passed_over(tmp_path: Path) -> None:
         (OBJECT.replace("11", "1e999", 1), "a.xml:3", "finite"),
         (OBJECT.replace("11", "eleven", 1), "a.xml:3", "xmin is 'eleven'"),
         (OBJECT.replace("<xmin>11</xmin>", ""), "a.xml:3", "one <xmin>, not 0"),
-        (OBJECT.replace("cat", ""), "a.xml:3", "label is empty"),
+        (OBJECT.replace("cat", ""), "a.xml:3", "enter a label"),
         (OBJECT.replace("cat", "c" * 201), "a.xml:3", "201 characters"),
         (f"<object><name>cat</name><bndbox/><bndbox>{BOX}</bndbox></object>", "a.xml:3", "not 2"),
     ],
@@ -185,11 +185,11 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("xmin", "origin", "box", "note"),
     [
-        ("11", None, Box(0.05, 0.2, 0.5, 0.5), "count from 1"),
+        ("11", None, Box(0.05, 0.2, 0.5, 0.5), "counted from 1"),
         ("11", 1, Box(0.05, 0.2, 0.5, 0.5), None),
         ("11", 0, Box(0.055, 0.21, 0.495, 0.49), None),
-        ("0", None, Box(0, 0.21, 0.55, 0.49), "count from 0"),
-        ("0.4", None, Box(0.002, 0.21, 0.548, 0.49), "count from 0"),
+        ("0", None, Box(0, 0.21, 0.55, 0.49), "counted from 0"),
+        ("0.4", None, Box(0.002, 0.21, 0.548, 0.49), "counted from 0"),
     ],
 )
 def test_the_origin_is_what_is_asked_for_or_what_the_boxes_show(

@@ -133,10 +133,10 @@ def test_lists_give_the_splits(tmp_path: Path) -> None:
         ({"labels/a.txt": "0 0.3 0.45 0 0.5"}, "labels/a.txt:1", "no area"),
         ({"labels/a.txt": "0 0.3 0.45 -0.5 0.5"}, "labels/a.txt:1", "no area"),
         ({"labels/a.txt": "0 0.9 0.45 0.5 0.5"}, "labels/a.txt:1", "beyond"),
-        ({"labels/b.txt": LINE}, "labels/b.txt", "no image 'b' in images/"),
-        ({"data.yaml": "names: [cat]\ntrain: gone"}, "data.yaml", "no folder or list"),
+        ({"labels/b.txt": LINE}, "labels/b.txt", "image 'b' not found in images/"),
+        ({"data.yaml": "names: [cat]\ntrain: gone"}, "data.yaml", "not a folder or list"),
         ({"data.yaml": "names: [cat]\ntrain: l.txt", "l.txt": "b.png"}, "l.txt:1", "no file"),
-        ({"data.yaml": "names: [cat]\ntrain: l.txt", "l.txt": "../b.png"}, "l.txt:1", "elsewhere"),
+        ({"data.yaml": "names: [cat]\ntrain: l.txt", "l.txt": "../b.png"}, "l.txt:1", "outside"),
         ({"data.yaml": "names: [cat]\ntrain: images\nval: images"}, "data.yaml", "two splits"),
     ],
 )
@@ -190,7 +190,7 @@ def test_images_whose_labels_would_share_a_file_are_refused(tmp_path: Path) -> N
     images = [SourceImage(path, "") for path in ("images/a.png", "images/a.jpg")]
     with pytest.raises(Invalid, match=r"a\.jpg"):
         export("yolo", tmp_path, [view], images)
-    with pytest.raises(Invalid, match="'train' is taken"):
+    with pytest.raises(Invalid, match="'train' is already used"):
         export("yolo", tmp_path, [view], [SourceImage("train.png", "")])
 
 

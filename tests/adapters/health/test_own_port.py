@@ -103,7 +103,7 @@ def test_a_part_that_fails_is_not_ready(
         assert counted(settings, "stemma_process_part_failures_total")["eraser"] >= 1
         assert "database" not in unwell(settings)
         monkeypatch.setattr(own_parts, "SILENT_SECONDS", 0.0)
-        assert "no sign of life" in unwell(settings)["database"]
+        assert "no heartbeat" in unwell(settings)["database"]
 
 
 def test_a_worker_is_ready_while_it_has_nats_and_blobs(nats_url: str, tmp_path: Path) -> None:

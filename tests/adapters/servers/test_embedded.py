@@ -142,7 +142,7 @@ def test_ports_are_not_looked_for_without_end(
     empty_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "_is_free", lambda _: False)
-    with pytest.raises(EmbeddedServerError, match="is taken: end what takes them"):
+    with pytest.raises(EmbeddedServerError, match="are in use: stop the programs that use them"):
         EmbeddedNats(empty_data).start()
     monkeypatch.setattr(embedded, "LOOPBACK", "192.0.2.1")
     with pytest.raises(EmbeddedServerError, match="bring the loopback interface up"):

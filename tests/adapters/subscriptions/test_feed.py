@@ -116,7 +116,7 @@ def test_who_may_read_one_project_gets_its_events_and_no_others(
         assert found == wanted
         frames = feed.stream(allowed, 0, again)
         assert await following(frames, len(wanted)) == wanted
-        with pytest.raises(Invalid, match="that you may read"):
+        with pytest.raises(Invalid, match="not found"):
             await feed.wanted(Chosen(view=[other.view]), {mine.project})
 
     run(store, follow)

@@ -152,9 +152,9 @@ def test_a_damaged_header_does_not_end_a_tar(unpacking: Unpacking) -> None:
 
 
 def test_a_tar_after_a_tar_is_refused(unpacking: Unpacking) -> None:
-    unpacking.refuse(a_tar({"a": b"1"}) + a_tar({"b": b"2"}), "goes on after its end")
+    unpacking.refuse(a_tar({"a": b"1"}) + a_tar({"b": b"2"}), "has data after its end")
     small = b"".join(pack_of(unpacking, {"a": b"1"}))
-    unpacking.refuse(small + small, "goes on after its end")
+    unpacking.refuse(small + small, "has data after its end")
 
 
 def pack_of(unpacking: Unpacking, files: Contents) -> list[bytes]:
@@ -179,7 +179,7 @@ def pack_of(unpacking: Unpacking, files: Contents) -> list[bytes]:
     ],
 )
 def test_what_is_no_archive_is_refused(data: bytes, unpacking: Unpacking) -> None:
-    unpacking.refuse(data, "no zip and no tar")
+    unpacking.refuse(data, "not a zip or tar")
 
 
 @zip_and_tar
@@ -256,7 +256,7 @@ def test_a_sparse_file_is_refused(unpacking: Unpacking) -> None:
     data[483:495] = b"00777777777\0"  # what it unpacks to, from nothing
     data[148:156] = b" " * 8
     data[148:156] = b"%06o\0 " % sum(data[:512])
-    unpacking.refuse(bytes(data) + bytes(1024), "no ordinary file")
+    unpacking.refuse(bytes(data) + bytes(1024), "not a regular file")
 
 
 def test_an_encrypted_member_is_refused(unpacking: Unpacking) -> None:
@@ -268,7 +268,7 @@ def test_an_encrypted_member_is_refused(unpacking: Unpacking) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_rare_method_is_refused(method: int, unpacking: Unpacking) -> None:
-    unpacking.refuse(a_zip({"a": b"x"}, method), "rare method; pack with `deflate`")
+    unpacking.refuse(a_zip({"a": b"x"}, method), "compression method; pack with `deflate`")
 
 
 @zip_and_tar
@@ -392,7 +392,7 @@ def test_a_tar_header_of_megabytes_is_refused(record: bytes, unpacking: Unpackin
 def test_a_chain_of_headers_is_refused(unpacking: Unpacking) -> None:
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 0
-    unpacking.refuse(header.tobuf() * 1900 + a_tar({"a": b""}), "damaged|no zip and no tar")
+    unpacking.refuse(header.tobuf() * 1900 + a_tar({"a": b""}), "damaged|not a zip or tar")
 
 
 @pytest.mark.parametrize("size", [-512, 1 << 60])

@@ -14,6 +14,9 @@ RIGHTS = {
 }
 
 TABLE = """
+read anywhere          GET    /api/v1/search
+read anywhere          GET    /api/v1/tasks
+read anywhere          GET    /api/v1/trainings/count
 train anywhere         POST   /api/v1/projects
 read anywhere          GET    /api/v1/projects
 read of                GET    /api/v1/projects/{project_id}
@@ -73,6 +76,10 @@ annotate of            POST   /api/v1/views/{view_id}/suggestions/accept
 annotate of            POST   /api/v1/views/{view_id}/suggestions/reject
 read of                GET    /api/v1/views/{view_id}/models
 train of               POST   /api/v1/views/{view_id}/versions
+read of                GET    /api/v1/views/{view_id}/dataset
+train of               POST   /api/v1/views/{view_id}/adopted-files
+train of               POST   /api/v1/views/{view_id}/adoptions
+read of                GET    /api/v1/views/{view_id}/versions/estimate
 train of               POST   /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments
 read of                GET    /api/v1/views/{view_id}/experiments/estimate
@@ -100,6 +107,12 @@ read of                GET    /api/v1/projects/{project_id}/images/by-digest/{di
 read of                GET    /api/v1/versions/{version_id}/events
 read of                GET    /api/v1/versions/{version_id}/model.json
 read of                GET    /api/v1/versions/{version_id}/model-card
+read of                GET    /api/v1/versions/{version_id}/code
+read of                GET    /api/v1/versions/{version_id}/source
+read of                GET    /api/v1/versions/{version_id}/compare/{other_id}/code
+train of               POST   /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/onnx
+read of                GET    /api/v1/versions/{version_id}/model.onnx
 train of               POST   /api/v1/versions/{version_id}/retry
 train of               POST   /api/v1/versions/{version_id}/stop
 train of               POST   /api/v1/versions/{version_id}/cancel
@@ -135,6 +148,7 @@ read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 token                  GET    /api/v1/jobs/{version_id}/manifest
 token                  GET    /api/v1/jobs/{version_id}/images/{image}
+token                  PUT    /api/v1/jobs/{version_id}/source
 token                  PUT    /api/v1/jobs/{version_id}/checkpoint
 token                  PUT    /api/v1/jobs/{version_id}/predictions
 token                  PUT    /api/v1/jobs/{version_id}/state
@@ -187,7 +201,12 @@ account                POST   /api/v1/keys
 account                POST   /api/v1/keys/{key_id}/rotate
 account                DELETE /api/v1/keys/{key_id}
 account                GET    /
+read anywhere          GET    /search
+open                   GET    /docs
+open                   GET    /docs/{name}
 read of                GET    /projects/{project_id}
+read of                GET    /projects/{project_id}/images
+read of                GET    /projects/{project_id}/views
 read of                GET    /projects/{project_id}/imports
 read of                GET    /projects/{project_id}/groups
 read of                GET    /projects/{project_id}/near-duplicates
@@ -195,6 +214,7 @@ read of                GET    /projects/{project_id}/snapshots
 read of                GET    /images/{image_id}
 read of                GET    /views/{view_id}
 read of                GET    /views/{view_id}/annotate
+read of                GET    /views/{view_id}/concepts
 read of                GET    /views/{view_id}/lineage
 read of                GET    /views/{view_id}/lineage.svg
 read of                GET    /views/{view_id}/compare
@@ -203,6 +223,7 @@ read of                GET    /experiments/{experiment_id}
 read of                GET    /experiments/{experiment_id}/compare
 read of                GET    /versions/{version_id}
 read of                GET    /versions/{version_id}/evaluation
+read of                GET    /versions/{version_id}/evaluation/worst
 read of                GET    /versions/{version_id}/evaluation/images/{image_id}
 read of                GET    /versions/{version_id}/flip-book
 read of                GET    /versions/{version_id}/suspects
@@ -238,6 +259,7 @@ open                   GET    /schema/openapi.yml
 """
 
 QUERIES = {
+    "/api/v1/search": "text=digits",
     "/views/{view_id}/compare": "versions={version_id},{other_id}",
     "/api/v1/audit/trail": "project={project_id}",
     "/api/v1/audit/trail/export": "format=csv&project={project_id}",

@@ -318,7 +318,7 @@ def test_refusals_are_counted_with_who_and_why(server: Scene) -> None:
         return {(one["account"], one["route"], one["reason"]) for one in items}
 
     assert eventually(lambda: len(found := told()) == 3 and found, "refusals are written") == {
-        ("", "/api/v1/projects/{project_id}", "nobody is signed in"),
+        ("", "/api/v1/projects/{project_id}", "not signed in"),
         (who, "/api/v1/projects/{project_id}", "no role in the project"),
         (who, "/api/v1/refusals", "lacks the right audit"),
     }

@@ -6,7 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from adapters.access.sessions import Sessions
+from adapters.postgres.postgres import passing_engine
+from api.access.session_cookies import TOKEN_HEADER
 from application.access.access import Access
 from application.handle import handle
 from application.log.store import Store
@@ -17,6 +21,7 @@ from domain.aggregates import ACCOUNT, KEY
 from tests.api.people import People
 from tests.api.scene import Scene
 from tests.application.scenes import request
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +128,49 @@ def test_a_caller_who_changed_otherwise_is_answered(
         assert seen["project"]["name"] == name
         meanwhile(decided(ACCOUNT, account, WithdrawRole(role, project)))
         assert client.get(path).raise_for_status().json()["project"]["name"] == name
+
+
+@pytest.fixture
+def browser(people: People) -> Iterator[httpx.Client]:
+    """Somebody's browser, whose session the server has read, with the token of its pages."""
+    _, client = people.join(("administrator", None))
+    key = client.headers["Authorization"].partition(" ")[2]
+    with httpx.Client(base_url=people.site.url, timeout=HANG_SECONDS) as own:
+        own.post("/api/v1/sessions", json={"key": key}).raise_for_status()
+        page = own.get("/").raise_for_status().text
+        own.headers[TOKEN_HEADER] = page.split('name="csrf-token" content="')[1].split('"')[0]
+        yield own
+
+
+def test_a_session_is_not_read_anew_for_each_request(
+    browser: httpx.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Sessions, "find")
+    path = f"/api/v1/projects/{project}"
+    assert browser.get(path).is_success
+    assert browser.patch(path, json={"name": "Seen"}).is_success
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_session_that_another_process_ended_opens_nothing(
+    people: People, browser: httpx.Client, project: str, method: str
+) -> None:
+    path, head = f"/api/v1/projects/{project}", people.site.store.head()
+    with passing_engine(people.site.settings.require("database_url")).begin() as connection:
+        connection.execute(text("DELETE FROM work.sessions"))
+    body = {"name": "Late"} if method == "PATCH" else None
+    assert browser.request(method, path, json=body).status_code == 401
+    assert people.site.store.head() == head
+
+
+def test_an_invitation_opens_nothing_though_its_account_is_known(people: People) -> None:
+    _, client = people.join(("viewer", None))
+    name = client.get("/api/v1/whoami").raise_for_status().json()["actor"]
+    invited = people.site.post("/invitations", {"name": name, "role": "viewer"})
+    _, _, key = invited["link"].partition("=")
+    with people.site.client(key) as guest:
+        for _ in range(2):
+            assert guest.get("/api/v1/whoami").status_code == 401
 
 
 def test_no_command_is_accepted_after_the_revocation(people: People) -> None:

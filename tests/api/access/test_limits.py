@@ -49,7 +49,7 @@ def test_an_account_has_so_many_trainings_at_once(strict: Scene) -> None:
         answers = list(pool.map(lambda number: train(ada, number), range(4)))
     assert sorted(one.status_code for one in answers) == [201, 201, 429, 429]
     refused = next(one for one in answers if one.status_code == 429)
-    assert "2 of your trainings wait or run" in refused.json()["detail"]
+    assert "2 of your trainings are queued or running" in refused.json()["detail"]
     assert refused.headers["Retry-After"] == "60"
     begun = next(number for number, one in enumerate(answers) if one.status_code == 201)
     assert train(ada, begun).json()["id"] == answers[begun].json()["id"], "a repeat is no other"
@@ -116,7 +116,7 @@ def test_an_account_has_so_many_streams_and_long_polls_at_once(strict: Scene) ->
             for path, asked in ((version, {}), (f"{feed}/stream", {}), (feed, poll)):
                 refused = zoe.get(path, params=asked)
                 assert refused.status_code == 429, path
-                assert "2 streams and long polls of yours are open" in refused.json()["detail"]
+                assert "2 of your streams and long polls are open" in refused.json()["detail"]
                 assert "STEMMA_STREAMS" in refused.json()["detail"]
                 assert refused.headers["Retry-After"] == "5"
             assert zoe.get(feed, params={"limit": 1}).is_success, "a page at once is none"

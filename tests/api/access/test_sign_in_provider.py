@@ -217,6 +217,7 @@ def test_a_real_browser_is_signed_in(organisation: Organisation, chromium: Brows
     page.wait_for_url("**/workers")
     page.goto("/")
     assert page.locator("[data-no-role] b").inner_text() == "ivy"
+    page.locator(".who").click()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/login**")
     page.close()
@@ -267,7 +268,7 @@ def test_a_provider_that_is_down_is_a_page(
 
 
 def assert_refused(browser: httpx.Client, answer: httpx.Response) -> None:
-    """It is a page with the way back, and nobody is signed in."""
+    """It is a page with the way back, and not signed in."""
     assert answer.status_code == 403, answer.text
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "You are not signed in" in answer.text

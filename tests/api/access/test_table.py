@@ -124,7 +124,7 @@ class Doors:
             # Codes change nothing, and take no headers of commands.
             harmless = row.path in {"/api/v1/sessions/current", "/api/v1/sessions/codes"}
             assert row.method == "GET" or status >= 400 or harmless, row
-            hidden = status == 404 and "there is no such " in response.read().decode()
+            hidden = status == 404 and "not found" in response.read().decode()
             return HIDDEN if hidden else IN
 
 

@@ -34,6 +34,7 @@ def rows(page: Page) -> list[int]:
 @pytest.mark.usefixtures("told")
 def test_the_trail_is_paged_from_the_newest_event(site: Scene, page: Page) -> None:
     page.goto("/")
+    page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Audit").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Audit trail")
     head = site.store.head()
@@ -94,7 +95,7 @@ def test_what_a_request_set_going_is_a_tree(
     _, _, version = told
     page.goto(f"/audit?version={version}&event=version.created")
     position = rows(page)[0]
-    page.get_by_role("link", name=f"What set going event {position}").click()
+    page.get_by_role("link", name=f"The cause of event {position}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Request trace")
     kinds = [node.get_attribute("data-node") for node in page.locator("[data-node]").all()]
     assert kinds == ["request", "event", "event"]
@@ -115,7 +116,7 @@ def test_the_trail_works_by_keyboard(page: Page) -> None:
     page.keyboard.type("worker:gpu-1")
     page.keyboard.press("Enter")
     page.wait_for_url("**/audit?actor=worker*")
-    page.locator("summary").focus()
+    page.locator("main summary").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Stream")).to_be_visible()
     page.locator(".trail a").first.focus()
@@ -133,7 +134,7 @@ def test_names_are_shown_as_they_are(site: Scene, page: Page) -> None:
 def test_the_pages_can_be_read_in_both_schemes(told: tuple[str, str, str], page: Page) -> None:
     _, _, version = told
     page.goto(f"/audit?version={version}&event=version.created")
-    tree = page.get_by_role("link", name="What set going event").get_attribute("href")
+    tree = page.get_by_role("link", name="The cause of event").get_attribute("href")
     for path in ("/audit", f"/audit?version={version}", "/audit?since=2040-01-01", str(tree)):
         page.goto(path)
         for width in (1400, 400):

@@ -155,6 +155,6 @@ def test_before_anything_is_signed(server: Scene) -> None:
     ):
         response = server.http.get(path)
         assert response.status_code == 404, path
-        assert "is `stemma run checkpoints` running?" in response.json()["detail"]
+        assert "check that `stemma run checkpoints` is running" in response.json()["detail"]
     empty = server.http.get("/api/v1/audit/checkpoints").json()
     assert empty == {"items": [], "next": None, "position": 0}

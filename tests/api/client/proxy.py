@@ -38,6 +38,16 @@ def cut_at(byte: int) -> Action:
     return cut
 
 
+def cut_behind_head(share: float) -> Action:
+    """The answer ends after its head and this share of its body."""
+
+    def cut(client: socket.socket, request: bytes, proxy: "Proxy") -> None:
+        head, end, body = b"".join(proxy.answer(request)).partition(b"\r\n\r\n")
+        client.sendall(head + end + body[: int(len(body) * share)])
+
+    return cut
+
+
 def answers(status: str, body: bytes, media_type: str, *headers: str) -> Action:
     """The proxy answers, and the server never sees the request."""
 

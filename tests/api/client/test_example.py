@@ -4,10 +4,13 @@ import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pandas
 import pytest
 
 from adapters.blobs.blobs import BlobStore
@@ -23,9 +26,11 @@ from stemma_client import (
     TrainingFailed,
     WaitTimeout,
     answers,
+    arrow,
     operations,
 )
 from stemma_client.asynchronous import AsyncStemma
+from stemma_client.requests import Request
 from stemma_client.versions import Version
 from tests.api.scene import KEY, Scene, png
 from tests.waiting import HANG_SECONDS
@@ -70,6 +75,8 @@ def test_what_is_made_is_there_at_once(client: Stemma, tmp_path: Path) -> None:
         pets.image_of(__file__)
     assert pets.dataset.summary().counts.validation == 3
     assert client.projects["Pets"].views["species"].concepts == view.concepts
+    for shown in (pets, view, pets.image_of(files[0], view)):
+        assert "data:image/webp;base64" in shown._repr_html_()
     with pytest.raises(KeyError, match="it has 'species'"):
         pets.views["breed"]
     run = view.train(name="first", architecture="mobilenet_v3_small", epochs=1, key="first")
@@ -108,8 +115,57 @@ def test_metrics_of_several_versions_are_whole(client: Stemma, trained: tuple[st
     assert len(loss) == EPOCHS
     assert len(client.metrics(runs, "batch_loss").thinned(7)) == 7
     assert "<polyline" in runs[0]._repr_html_()
-    with pytest.raises(NotFound, match="there is no such version"):
+    assert "has not been evaluated" in runs[1].evaluation._repr_html_()
+    with pytest.raises(NotFound, match="version not found"):
         client.metrics([Version(client, answers.VersionRow(version_id="none", name="x"))])
+
+
+def test_tables_are_the_same_with_and_without_arrow(
+    client: Stemma, site: Scene, trained: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id, view_id = site.trainable("Tables")
+    project, view = client.project(project_id), client.view(view_id)
+    runs = [client.version(one) for one in trained]
+    frames: list[list[Any]] = []
+    for installed in (True, False):
+        monkeypatch.setattr(arrow, "is_installed", partial(bool, installed))
+        metrics, images = client.metrics([runs[0]]), project.image_table(view)
+        assert (images._of_arrow is not None) is installed
+        assert client.metrics(runs[1:]).to_pandas().empty
+        assert len(metrics.thinned(2)) == 2 * len(metrics.series)
+        assert images.columns["annotations"][0][0]["concept_id"] in view.concepts.values()
+        plain = [metrics.columns, images.columns, metrics.series, len(repr(images))]
+        frames.append([plain, metrics.to_pandas(), images.to_pandas()])
+    (one, *ours), (other, *theirs) = frames
+    assert one == other
+    for with_arrow, without in zip(ours, theirs, strict=True):
+        empty = with_arrow.columns[with_arrow.isna().all()]  # an empty column has no type in JSON
+        pandas.testing.assert_frame_equal(
+            with_arrow.drop(columns=empty), without.drop(columns=empty), check_dtype=False
+        )
+
+
+def test_lists_take_what_is_named_and_refuse_what_is_not_known(
+    client: Stemma, trained: tuple[str, str]
+) -> None:
+    project = client.project(client.version(trained[0]).row.project_id)
+    assert [run.id for run in project.versions(status="ready")] == [trained[0]]
+    versions = project.versions(sort="oldest")
+    assert [run.id for run in versions] == list(trained)
+    assert list(versions.to_pandas().version_id) == list(trained)
+    assert list(client.view(versions[0].row.view_id).models().to_pandas().versions) == [2]
+    names = [image.name for image in project.images()][:2]
+    assert [image.name for image in project.images(file_names=names)] == names
+    assert project.image_table(file_names=["none"]).columns["image_id"] == []
+    refused: list[Request[Any]] = [
+        operations.list_versions(status="done"),  # type: ignore[arg-type]
+        operations.list_versions(sort="fast"),  # type: ignore[arg-type]
+        operations.list_imports(project.id, status="good"),  # type: ignore[arg-type]
+        operations.export_annotations(project.id, format="pdf"),  # type: ignore[arg-type]
+    ]
+    for request in refused:
+        with pytest.raises(Invalid, match=r"one of|Invalid enum"):
+            client.send(request)
 
 
 def test_a_wait_ends_with_the_training(client: Stemma, site: Scene) -> None:
@@ -135,7 +191,7 @@ def test_an_interrupt_leaves_the_training_running(
         run.wait(bar=True)
     interrupt.join()
     told = capsys.readouterr().err
-    assert "on the server this goes on: 'long'" in told
+    assert "this continues on the server: 'long'" in told
     assert "[...." in told
     run.look()
     assert run.status == "queued"
@@ -186,7 +242,7 @@ def test_an_annotation_rests_on_what_was_read(client: Stemma, site: Scene) -> No
         given = answers.Annotation(concept_id=view.concept_id(label))
         image.annotate(view, [given])
         assert image.row.annotations == [given]
-    with pytest.raises(Stale, match="stands: look at it again"):
+    with pytest.raises(Stale, match="load it again"):
         image.annotate(view, [given], revision=old)
 
 

@@ -2,15 +2,26 @@
 effect, lists are whole, waits go on, and what is wrong is named."""
 
 import threading
+import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.blobs.blobs import BlobStore
-from domain.dataset.image import ImageAdded, ImageRemoved
+from domain.dataset.image import ImageAdded, ImageErased, ImageRemoved
+from domain.event import Event
 from domain.training.messages import CheckpointSaved, Completed
-from stemma_client import NotProven, NotStemma, Stemma, TooManyRequests, Unreachable, operations
+from stemma_client import (
+    NotProven,
+    NotStemma,
+    Stemma,
+    TooManyRequests,
+    Unreachable,
+    WaitTimeout,
+    operations,
+)
 from stemma_client.errors import DigestMismatch
 from tests.adapters.audit.logs import Signed
 from tests.api.client import proxy as doing
@@ -41,7 +52,17 @@ def client(between: Proxy) -> Iterator[Stemma]:
         yield made
 
 
-CUTS = [doing.cut_before, doing.cut_after, doing.cut_at(10), doing.cut_at(200)]
+CUTS = [
+    doing.cut_before,
+    doing.cut_after,
+    doing.cut_at(10),
+    doing.cut_at(200),
+    doing.cut_behind_head(0),
+    doing.cut_behind_head(0.5),
+    doing.cut_behind_head(0.999),
+]
+"""The classes of a connection's bytes: none of the request has come; all of it, and nothing of the
+answer; its status line; its head; the end of that; its body, but for the last byte."""
 
 
 def test_a_command_has_one_effect_wherever_its_connection_is_cut(
@@ -108,22 +129,30 @@ def add_images(site: Scene, project_id: str, numbers: range) -> list[str]:
 
 
 def test_pages_miss_and_repeat_nothing_while_others_write(client: Stemma, site: Scene) -> None:
+    """Of 10,000 images, between any two pages, some are erased and removed on both sides of where
+    the list is, and others are added."""
     project_id = site.project("Changing")
-    there = add_images(site, project_id, range(300))
-    removed = set(there[::3])
-    pages = client.pages(operations.list_images(project_id, limit=20))
-    found, later = [], 1000
+    there = add_images(site, project_id, range(10_000))
+    ahead = deque(there[::3])
+    pages = client.pages(operations.list_images(project_id, limit=500))
+    found: list[str] = []
+    gone: set[str] = set()
+    later: list[str] = []
+    endings: list[Event] = [ImageRemoved(), ImageErased("sha", "a person asked for it")]
     for place, page in enumerate(pages):
         found += [row.image_id for row in page.items]
-        batch = there[place * 30 : (place + 1) * 30 : 3]
-        if batch:
-            site.store.append([recorded(f"image-{one}", 2, ImageRemoved()) for one in batch])
-            add_images(site, project_id, range(later, later + 1))
-            later += 1
+        batch = [take() for take in (ahead.popleft, ahead.pop) for _ in range(80)]
+        gone |= set(batch)
+        site.store.append(
+            [recorded(f"image-{one}", 2, endings[number % 2]) for number, one in enumerate(batch)]
+        )
+        later += add_images(site, project_id, range(20_000 + place, 20_001 + place))
+    stayed = [one for one in there if one not in gone]
+    assert len(gone) > 2500
     assert len(found) == len(set(found))
-    assert [one for one in found if one in set(there) - removed] == [
-        one for one in there if one not in removed
-    ]
+    assert [one for one in found if one not in gone | set(later)] == stayed
+    assert set(found) <= {*there, *later}
+    assert client.project(project_id).image_table().columns["image_id"] == [*stayed, *later]
 
 
 def test_a_wait_goes_on_once_the_server_is_back(
@@ -156,7 +185,7 @@ def test_a_server_that_is_gone_is_named(between: Proxy) -> None:
     between.rule = lambda _: doing.cut_before
     with (
         Stemma(between.url, KEY, patience=0.5) as hasty,
-        pytest.raises(Unreachable, match="is the server running"),
+        pytest.raises(Unreachable, match="that the server is running"),
     ):
         hasty.projects.create("Nowhere")
 
@@ -164,8 +193,43 @@ def test_a_server_that_is_gone_is_named(between: Proxy) -> None:
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "302 Found"])
 def test_what_a_proxy_says_is_no_answer(client: Stemma, between: Proxy, status: str) -> None:
     between.actions.append(doing.answers(status, PROXYS_PAGE, "text/html"))
-    with pytest.raises(NotStemma, match="is a proxy in between"):
+    with pytest.raises(NotStemma, match="and proxies in between"):
         client.whoami()
+
+
+def test_a_proxys_page_is_no_file(client: Stemma, between: Proxy, tmp_path: Path) -> None:
+    project = client.projects.create("Exported")
+    page = doing.answers("200 OK", PROXYS_PAGE, "text/html")
+    between.rule = lambda request: page if b"/export" in request else None
+    with pytest.raises(NotStemma, match="and proxies in between"):
+        project.export(tmp_path / "export.zip")
+    assert list(tmp_path.iterdir()) == []
+    between.rule = always(page)
+    with pytest.raises(NotStemma, match="and proxies in between"):
+        client.send(operations.get_thumbnail("any"))
+
+
+def test_an_export_goes_on_where_it_was_cut_and_is_of_one_moment(
+    client: Stemma, between: Proxy, site: Scene, tmp_path: Path
+) -> None:
+    project_id = site.project("Exported")
+    added = add_images(site, project_id, range(40))
+    whole = client.project(project_id).export(tmp_path / "whole.zip", format="studio").read_bytes()
+    more = iter([True])
+
+    def rule(request: bytes) -> doing.Action | None:
+        if b"/export" not in request.partition(b"\r\n")[0]:
+            return None
+        if next(more, False):  # after the export began
+            add_images(site, project_id, range(100, 101))
+        return doing.cut_at(900) if b"range:" not in request.lower() else None
+
+    between.rule = rule
+    part = client.project(project_id).export(tmp_path / "cut.zip", format="studio")
+    assert part.read_bytes() == whole
+    with zipfile.ZipFile(part) as archive:
+        lines = b"".join(archive.read(name) for name in archive.namelist()).splitlines()
+    assert sum(one.encode() in line for one in added for line in lines) == 40
 
 
 def test_a_proxy_that_cannot_reach_the_server_is_waited_for(client: Stemma, between: Proxy) -> None:
@@ -227,9 +291,11 @@ def test_a_version_is_proven_and_what_is_altered_is_not(
     run = client.version(trained(site, b"proven"))
     database = Database("", "", site.settings.require("database_url"))
     signed = Signed(database, site.settings.data)
-    signed.sign()
+    size = signed.sign().size
     kept = tmp_path / "kept.txt"
-    kept.write_text(client.audit.checkpoint().note)
+    with pytest.raises(WaitTimeout, match="is the signer running"):
+        client.audit.checkpoint(at_least=10_000_000, timeout=0)
+    kept.write_text(client.audit.checkpoint(at_least=size).note)
     (tmp_path / "model.safetensors").write_bytes(b"proven")
     proof = run.prove(kept, weights=tmp_path)
     assert proof.weights == run.row.checkpoint
@@ -239,7 +305,7 @@ def test_a_version_is_proven_and_what_is_altered_is_not(
         run.prove(kept, weights=tmp_path)
     digest = str(run.row.checkpoint).encode()
     for old, new, says in (
-        (digest, b"00" * 32, "other content"),
+        (digest, b"00" * 32, "different content"),
         (b"version.training_completed", b"version.training_complete_", "was altered"),
     ):
         between.rule = always(doing.replaces(old, new))

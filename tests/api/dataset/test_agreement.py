@@ -175,7 +175,7 @@ def test_boxes_and_the_command(site: Scene, grace: httpx.Client) -> None:
         return done.output
 
     assert "administrator, grace" in run()
-    assert "3 images annotated twice, 2 alike" in run()
+    assert "3 images annotated twice, 2 the same way" in run()
     assert json.loads(run("--json"))["agreement"] == measured["agreement"]
     (differing,) = json.loads(run("--differing", "--json"))
     assert differing["image_id"] == at.images[1]

@@ -58,7 +58,7 @@ def test_an_erased_image_is_gone_wherever_it_is_asked_for(server: Scene, tmp_pat
     with running(server.settings, "eraser"):
         eventually(lambda: server.http.get(f"{path}/erasure").json()["erasure"]["gone_at"])
     assert files(tmp_path / "blobs") == []
-    assert "its bytes are gone since" in server.http.get(path).json()["detail"]
+    assert "its bytes were deleted at" in server.http.get(path).json()["detail"]
     assert server.http.get(f"/api/v1/projects/{project}/images").json()["items"] == []
     assert WHY in get(server, f"/images/{image}", 410)
 
@@ -138,7 +138,9 @@ def test_an_evaluation_shows_that_an_image_was_erased(server: Scene) -> None:
     asked = ask(server, "classification")
     version = evaluated(server, asked, some_labels(asked.images), kind="classification")
     erase(server, asked.images[0])
-    assert "an image that has left the project" in get(server, f"/versions/{version}/evaluation")
+    assert "an image that is no longer in the project" in get(
+        server, f"/versions/{version}/evaluation"
+    )
     page = get(server, f"/versions/{version}/evaluation/images/{asked.images[0]}")
     assert "The image was erased by administrator at" in page
     assert WHY in page
@@ -161,14 +163,14 @@ def test_the_command_waits_until_the_bytes_are_gone(
     command = ["erase", "image", image, "--reason", WHY]
     done = CliRunner().invoke(main, command, input="n\n")
     assert done.exit_code == 1
-    assert "This is final" in done.output
+    assert "This cannot be undone" in done.output
     assert server.http.get(f"/api/v1/images/{image}").status_code == 200
     done = CliRunner().invoke(main, [*command, "--yes", "--wait", "0"])
     assert done.exit_code == 1
-    assert "not gone yet" in done.output
+    assert "not deleted yet" in done.output
     with running(environ, "eraser"):
         done = CliRunner().invoke(main, [*command, "--yes"])
-    assert (done.exit_code, "are gone since" in done.output) == (0, True), done.output
+    assert (done.exit_code, "were deleted at" in done.output) == (0, True), done.output
     assert files(tmp_path / "blobs") == []
 
 
@@ -206,11 +208,11 @@ def test_the_page_asks_for_a_reason_and_erases(server: Scene, profile: BrowserCo
     expect(page.get_by_role("heading", level=1)).to_have_text("portrait.png")
     page.get_by_role("button", name="Erase…").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("This is final")
-    dialog.get_by_role("button", name="Erase for good").click()
+    expect(dialog).to_contain_text("This cannot be undone")
+    dialog.get_by_role("button", name="Erase permanently").click()
     expect(dialog.locator("#erase-reason-error")).to_contain_text("empty")
     dialog.get_by_label("Reason").fill(WHY)
-    dialog.get_by_role("button", name="Erase for good").click()
+    dialog.get_by_role("button", name="Erase permanently").click()
     expect(page.locator('[data-empty="images"]')).to_be_visible()
     [erased] = server.store.read(0, names=["image.erased"])
     assert (erased.entity_id, erased.event.reason) == (image, WHY)  # type: ignore[attr-defined]

@@ -75,8 +75,8 @@ def test_torn_groups_are_named_and_mended(site: Scene) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (409, "mend")
     assert refused.json()["detail"] == (
         "the splits tear 2 of 3 groups by 'patient': 'ada' (2 train, 1 validation), 'cyd' (1 train,"
-        " 1 validation); with mend 'majority' each moves to the split that holds most of it, with"
-        " mend 'draw' the validation and the test set are drawn again"
+        " 1 validation); with mend 'majority' each group moves to the split that has most of its"
+        " images; with mend 'draw' the validation set and the test set are drawn again"
     )
     site.visible()
     torn = look(site, f"/projects/{project}/groups", key="patient", torn="true")
@@ -95,7 +95,7 @@ def test_the_shell_shows_sets_and_removes(site: Scene) -> None:
     assign(site, ids["ada"][0], "validation")
     site.visible()
     listed = stemma(site, "groups", "list", "Shell", "--key", "patient", "--torn")
-    assert "2 groups, 1 of them torn; the largest has 3 images; 1 images are each" in listed
+    assert "2 groups, 1 in several splits; the largest has 3 images; 1 image" in listed
     assert "ada" in listed
     assert "bob" not in listed
     told = stemma(site, "groups", "set", "Shell", "patient", "--mend", "draw", "--seed", "2")
@@ -119,7 +119,7 @@ def test_a_key_is_chosen_on_the_page(site: Scene, page: Page) -> None:
     expect(page.locator("[data-group]")).to_have_count(2)
     page.get_by_role("button", name="Set group key").click()
     expect(page.locator("#mend-error")).to_contain_text("tear 1 of 2 groups")
-    page.get_by_label("Torn groups").select_option("draw")
+    page.get_by_label("Groups in several splits").select_option("draw")
     page.get_by_role("button", name="Set group key").click()
     expect(page.get_by_text("They are grouped by")).to_be_visible()
     expect(page.locator('[data-count="torn"]')).to_have_text("0")

@@ -152,7 +152,7 @@ def test_progress_is_seen_as_it_goes(site: Scene, page: Page) -> None:
     site.visible()
     page.goto(f"{signed_in_at(page, site)}/projects/{project_id}/imports")
     shown = page.locator("[data-import-progress]")
-    expect(shown).to_have_text("waiting for its turn")
+    expect(shown).to_have_text("Queued")
     page.evaluate("window.theSame = true")
     with claimed(site.settings.require("database_url"), import_id) as progress:
         progress.show(Phase.UNPACKING, 0, None)

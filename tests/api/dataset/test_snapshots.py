@@ -73,7 +73,7 @@ def test_a_snapshots_name_is_of_one_position(site: Scene, changed: dict[str, Any
     ahead = site.http.post(url, json={"name": "later", "position": site.store.head() + 1})
     assert (ahead.status_code, ahead.json()["errors"][0]["field"]) == (422, "position")
     number = site.http.post(url, json={"name": "12"})
-    assert "could be meant as a position" in number.json()["detail"]
+    assert "could be a position" in number.json()["detail"]
     nowhere = site.http.get(f"{url.removesuffix('/snapshots')}/difference?from=nowhere")
     assert (nowhere.status_code, nowhere.json()["errors"][0]["field"]) == (422, "from")
     site.http.post(url, json={"name": "a/b", "position": 1}).raise_for_status()

@@ -88,5 +88,9 @@ class Work:
                 for number, one in enumerate(sent, 1)
             ]
         )
+        self.measure()
+
+    def measure(self) -> None:
+        """Accept or refuse what is in check."""
         for recorded in self.scene.store.read_all(names=results.REACTS_TO):
             results.react(self.scene.store, self._measurer.measure, recorded)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from sklearn.metrics import precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_f1_score
 
 from adapters.blobs.blobs import BlobStore
+from cli.main import main
 from domain.training.messages import ConceptLabel, Failed
 from tests.api.evaluation.scene import (
     Asked,
@@ -132,6 +135,19 @@ def test_a_threshold_is_recorded_and_from_then_on_in_force(site: Scene) -> None:
     assert again["position"] == answer["position"], "nothing has changed"
     events = site.store.read(answer["position"] - 1)
     assert events[0].event.event_name == "version.threshold_set"
+
+    def run(*arguments: str) -> Result:
+        command = ["versions", "thresholds", version_id, *arguments]
+        return CliRunner().invoke(main, command, env=site.environment)
+
+    shown = {row["label"]: row["threshold"] for row in json.loads(run("--json").stdout)}
+    assert shown == {"zero": 0.6, "one": 0.0, "two": 0.0}
+    assert "0.65" in run("one=0.65", f"{asked.concepts[2]}=1").stdout
+    shown = {row["label"]: row["threshold"] for row in json.loads(run("--json").stdout)}
+    assert shown == {"zero": 0.6, "one": 0.65, "two": 1.0}
+    assert "its concepts are zero, one, two" in run("three=0.5").stderr
+    for wrong in ("one", "one=2", "one=high"):
+        assert run(wrong).exit_code == 2
 
 
 def test_as_of_then_an_evaluation_has_the_thresholds_of_then(site: Scene) -> None:

@@ -342,7 +342,7 @@ def test_commands_order_an_evaluation_and_list_them(site: Scene, work: Work) -> 
     assert "already running" in again.output
     work.carry_out()
     listed = run(site, "versions", "tests", made.version_id)
-    assert re.search(r"1: done: accuracy .* on 4 test images; ordered by admin", listed.output)
+    assert re.search(r"1: done: accuracy .* on 4 test images; requested by admin", listed.output)
     assert "for the record; earlier in this view: 0" in listed.output
     assert "in this view: 1" in listed.output
     assert run(site, "versions", "test", made.version_id).exit_code == 2

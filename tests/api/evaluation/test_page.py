@@ -60,29 +60,29 @@ def test_a_threshold_is_tried_out_and_saved(site: Scene, page: Page) -> None:
     show(page, site, f"/versions/{version_id}/evaluation")
     row = page.locator(f'[data-concept="{zero}"]')
     precision = row.locator('[data-label="Precision"]')
-    expect(precision).to_have_text("50.0 %")
+    expect(precision).to_have_text("50.0%")
     head = site.store.head()
     slider = row.get_by_label("Threshold of zero", exact=True)
     slider.focus()
     slider.evaluate(
         "one => { one.value = 0.6; one.dispatchEvent(new Event('input', {bubbles: true})) }"
     )
-    expect(precision).to_have_text("100.0 %")
+    expect(precision).to_have_text("100.0%")
     expect(page.get_by_text("Preview: nothing is recorded yet")).to_be_visible()
     assert query(page)["threshold"] == [f"{zero}:0.6"]
     expect(page.locator("[data-image] .outcome").nth(1)).to_have_text("unsure")
     assert site.store.head() == head
     page.get_by_role("button", name="Undo").click()
-    expect(precision).to_have_text("50.0 %")
+    expect(precision).to_have_text("50.0%")
     assert "threshold" not in query(page)
     row.get_by_role("button", name="Use 0.7 for zero").click()
-    expect(precision).to_have_text("100.0 %")
+    expect(precision).to_have_text("100.0%")
     page.reload()
     expect(row.get_by_label("Threshold of zero as a number")).to_have_value("0.7")
     page.get_by_role("button", name="Save thresholds").click()
     expect(page.get_by_text("Preview: nothing is recorded yet")).to_have_count(0)
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    expect(precision).to_have_text("100.0 %")
+    expect(precision).to_have_text("100.0%")
     assert "threshold" not in query(page)
     assert site.store.head() == head + 1
     page.reload()
@@ -123,7 +123,7 @@ def test_the_gallery_is_filtered_and_walked_by_keyboard(
     page.get_by_role("link", name="Training", exact=True).click()
     expect(page.locator("[data-image]")).to_have_count(6)
     page.get_by_role("link", name="Misclassified").click()
-    expect(page.locator("[data-empty=gallery]")).to_contain_text("No such error")
+    expect(page.locator("[data-empty=gallery]")).to_contain_text("No errors of this kind")
 
 
 def test_a_cell_of_the_confusion_matrix_leads_to_its_images(
@@ -189,8 +189,8 @@ def test_an_image_that_has_left_the_project_leaves_its_answers(site: Scene) -> N
     site.http.delete(f"/api/v1/images/{asked.images[0]}").raise_for_status()
     site.visible()
     text = get(site, f"/versions/{version_id}/evaluation")
-    assert "an image that has left the project" in text
-    assert "has left the project" in get(
+    assert "an image that is no longer in the project" in text
+    assert "no longer in the project" in get(
         site, f"/versions/{version_id}/evaluation/images/{asked.images[0]}"
     )
 
@@ -275,11 +275,11 @@ def test_a_detection_is_told_by_its_map(site: Scene) -> None:
     )
     text = get(site, f"/versions/{version_id}")
     assert "Validation mAP" in text
-    assert "37.5 %" in text
+    assert "37.5%" in text
     assert "Not measured for detection." in text
     library = get(site, f"/views/{asked.view_id}")
     assert "Validation mAP of the saved checkpoint" in library
-    assert "37.5 %" in library
+    assert "37.5%" in library
     series = site.http.get(f"/api/v1/versions/{version_id}/metrics").json()["series"]
     assert [one["metric"] for one in series] == [
         "validation_loss",
@@ -314,6 +314,30 @@ def test_a_label_error_is_corrected_in_two_clicks_and_leads_back(
     image = site.http.get(f"/api/v1/images/{image_id}?{query}").json()["image"]
     assert image["changed_by"] == "administrator"
     assert image["revision"] > 1
+
+
+def test_the_worst_errors_of_a_version_lead_to_the_annotation_and_back(
+    site: Scene, page: Page
+) -> None:
+    asked = ask(site, "classification")
+    version_id = evaluated(site, asked, some_labels(asked.images), kind="classification")
+    show(page, site, f"/versions/{version_id}")
+    worst = page.locator("#worst [data-image]")
+    expect(worst).to_have_count(2)
+    assert shown(page) == [asked.images[1], asked.images[3]]
+    expect(worst.first).to_contain_text("true one")
+    expect(worst.first).to_contain_text("predicted zero 0.50")
+    expect(page.get_by_role("link", name="All 2 images with errors")).to_have_attribute(
+        "href", f"/versions/{version_id}/evaluation?show=misclassified&sort=highest#gallery"
+    )
+    # Two clicks.
+    worst.first.get_by_role("link", name="Edit annotation").click()
+    page.locator(f"[data-says='{asked.concepts[0]}']").click()
+    page.wait_for_url(f"**/versions/{version_id}*#worst")
+    expect(worst).to_have_count(2)
+    query = f"view_id={asked.view_id}&at_least={site.store.head()}"
+    image = site.http.get(f"/api/v1/images/{asked.images[1]}?{query}").json()["image"]
+    assert [each["concept_id"] for each in image["annotations"]] == asked.concepts[:1]
 
 
 def page_view(site: Scene, version_id: str) -> str:

@@ -156,7 +156,7 @@ def test_what_cannot_be_suggested_is_refused_by_name(site: Scene, work: Work) ->
     refused = site.http.post(
         f"/api/v1/views/{other}/suggestions", json={"version_id": made.version_id}
     )
-    assert (refused.status_code, "of another view" in refused.text) == (422, True)
+    assert (refused.status_code, "belongs to another view" in refused.text) == (422, True)
     site.http.post(path, json={"version_id": made.version_id}).raise_for_status()
     refused = site.http.post(path, json={"version_id": made.version_id})
     assert (refused.status_code, "already running" in refused.text) == (409, True)
@@ -191,7 +191,7 @@ def test_a_suggestion_that_is_out_of_date_is_refused(site: Scene, work: Work) ->
     body = {"annotations": [{"concept_id": made.concepts[1]}]}
     site.http.put(url, json=body).raise_for_status()
     request = Request(actor="ada", command_id="late", correlation_id="late")
-    with pytest.raises(Conflict, match="is annotated in view"):
+    with pytest.raises(Conflict, match="is now annotated in view"):
         handle(
             site.store,
             request,
@@ -232,7 +232,7 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
     one = by_id[first]["annotations"][0]
     button = page.locator(f"[data-says='{one['annotation']['concept_id']}']")
     expect(button).to_have_class("suggested")
-    expect(button).to_have_attribute("data-score", f"{round(100 * one['score'])} %")
+    expect(button).to_have_attribute("data-score", f"{round(100 * one['score'])}%")
     page.keyboard.press("=")
     page.wait_for_url(lambda url: first not in url)
     second = shown()
@@ -249,7 +249,7 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
         return open_of(site, made)["outcomes"]
 
     expect(page.locator("[data-part='suggestion-outcomes']")).to_contain_text(
-        "1 accepted as they were, 1 changed, 1 rejected"
+        "1 accepted unchanged, 1 changed, 1 rejected"
     )
     assert outcomes()["accepted_unchanged"] == 0.5
     page.get_by_label("Accept all with a score of at least").fill("0.1")
@@ -259,7 +259,7 @@ def test_the_annotator_shows_accepts_changes_and_rejects(
     assert open_of(site, made)["count"] == 0
 
     page.goto(f"/views/{made.view_id}?at_least={site.store.head()}")
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     page.locator("dialog[open]").get_by_role("button", name="Start training").click()
     page.wait_for_url("**#version-*")
     work.pending()  # its dataset is frozen; nobody trains it

@@ -137,4 +137,4 @@ def test_a_space_that_is_no_json_is_said(
 def test_one_that_is_not_there_is_said(laboratory: Laboratory) -> None:
     done = audit(laboratory, "none")
     assert done.exit_code == 2
-    assert "there is no such experiment" in done.output
+    assert "experiment not found" in done.output

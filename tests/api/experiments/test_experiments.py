@@ -6,9 +6,11 @@ import pytest
 from httpx_sse import connect_sse
 
 from projections.experiments.queries import STATUSES
+from stemma_client import Stemma
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import EPOCHS, SMALL, SPACE, TRIALS, Laboratory
 from tests.api.people import People
+from tests.api.scene import KEY
 from tests.waiting import HANG_SECONDS
 
 PARTS = ("trials", "curves", "events")
@@ -110,6 +112,15 @@ def test_the_curves_of_all_trials_come_at_once(
     (first,) = (c for c in curves if (c["number"], c["metric"]) == (1, "validation_accuracy"))
     assert len(first["values"]) == EPOCHS
     assert max(first["values"]) == pytest.approx(trials[0]["value"])
+
+
+def test_the_package_draws_the_last_trials_in_a_notebook(
+    laboratory: Laboratory, finished: tuple[str, str]
+) -> None:
+    with Stemma(laboratory.site.url, KEY) as client:
+        shown = client.experiment(finished[1])._repr_html_()
+    assert shown.count("<polyline") == 5
+    assert f"trial {TRIALS}, validation_accuracy" in shown
 
 
 def test_the_past_is_as_it_was(laboratory: Laboratory, finished: tuple[str, str]) -> None:

@@ -159,7 +159,7 @@ def test_trials_are_sorted_and_filtered_in_the_address(
     expect(rows).to_have_count(len(pruned))
     words = page.locator(f'[data-pruning="{pruned[0]["number"]}"]')
     expect(words).to_contain_text(f"compared with {pruned[0]['pruning']['compared']} trials")
-    expect(words).to_contain_text(f"{100 * pruned[0]['pruning']['cut']:.1f} %")
+    expect(words).to_contain_text(f"{100 * pruned[0]['pruning']['cut']:.1f}%")
     page.get_by_label("Status", exact=True).select_option("failed")
     expect(page.locator('[data-empty="trials"]')).to_contain_text("No trial is failed")
     page.reload()
@@ -187,7 +187,7 @@ def test_chosen_trials_are_compared_by_keyboard(
     curves = laboratory.get(f"/experiments/{experiment_id}/curves")["curves"]
     by_metric = {(each["number"], each["metric"]): each["values"] for each in curves}
     values = page.locator('[data-row="value"] td')
-    expect(values).to_have_text([f"{100 * trial['value']:.1f} %" for trial in trials])
+    expect(values).to_have_text([f"{100 * trial['value']:.1f}%" for trial in trials])
     rates = page.locator('[data-compared="options"] tr', has_text="Learning rate").locator("td")
     rate = "initial_learning_rate"
     expect(rates).to_have_text([f"{trial['options'][rate]:.3g}" for trial in trials])
@@ -222,7 +222,7 @@ def test_the_past_of_an_experiment_is_as_it_was(
     assert drawn(page, "curves") == then["epochs_trained"]
     assert page.locator("[data-trial]").count() < TRIALS
     expect(page.get_by_role("button", name="Stop experiment")).to_have_count(0)
-    page.get_by_role("link", name="Experiments", exact=True).click()
+    page.get_by_role("navigation", name="View").get_by_role("link", name="Experiments").click()
     row = page.locator(f'[data-experiment="{experiment_id}"]')
     expect(row.locator("[data-status]")).to_have_text("running")
     row.get_by_role("link").first.click()
@@ -233,8 +233,8 @@ def test_the_past_of_an_experiment_is_as_it_was(
 def test_experiments_of_a_view_are_listed_live(laboratory: Laboratory, page: Page) -> None:
     _, view_id = laboratory.site.trainable()
     show(page, laboratory.site, f"/views/{view_id}")
-    page.get_by_role("link", name="Experiments", exact=True).click()
-    expect(page.locator('[data-empty="experiments"]')).to_contain_text("Press Train")
+    page.get_by_role("navigation", name="View").get_by_role("link", name="Experiments").click()
+    expect(page.locator('[data-empty="experiments"]')).to_contain_text("Start an experiment")
     body = {"name": "first search", "budget": 2, "concurrency": 2, "space": SPACE, "options": SMALL}
     experiment_id = laboratory.start(view_id, **body)
     show(page, laboratory.site, f"/views/{view_id}/experiments")
@@ -271,10 +271,11 @@ def test_the_pages_can_be_read_and_steered_in_both_schemes(
 
 
 def opened(page: Page, laboratory: Laboratory, view_id: str) -> Locator:
-    """The dialog behind Train, once it knows the space."""
-    show(page, laboratory.site, f"/views/{view_id}")
-    page.get_by_role("button", name="Train", exact=True).click()
+    """The dialog that starts an experiment, once it knows the space."""
+    show(page, laboratory.site, f"/views/{view_id}/experiments")
+    page.get_by_role("link", name="Start experiment", exact=True).click()
     page.locator("[data-custom][data-filled]").wait_for(state="attached")
+    page.evaluate("window.theSame = true")
     return page.locator("#start")
 
 
@@ -324,7 +325,7 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
         box.uncheck()
     start = dialog.get_by_role("button", name="Start experiment")
     start.click()
-    expect(dialog.locator("#start-architectures-error")).to_contain_text("name one or more")
+    expect(dialog.locator("#start-architectures-error")).to_contain_text("choose one or more")
     dialog.get_by_label("ResNet 18", exact=True).check()
     for label, value, key in (
         ("Budget", "0", "budget"),
@@ -361,16 +362,16 @@ def test_custom_choices_are_sent_and_errors_are_at_their_fields(
     expect(page.get_by_role("heading", level=1)).to_contain_text("mine")
 
 
-def test_one_version_is_trained_from_the_same_dialog(laboratory: Laboratory, page: Page) -> None:
+def test_the_dialog_of_a_training_leads_to_an_experiment(
+    laboratory: Laboratory, page: Page
+) -> None:
     _, view_id = laboratory.site.trainable()
-    dialog = opened(page, laboratory, view_id)
-    dialog.get_by_role("button", name="Choose its options").click()
-    expect(dialog).to_be_hidden()
-    expect(page.locator("#train")).to_be_visible()
-    page.keyboard.press("Escape")
+    show(page, laboratory.site, f"/views/{view_id}")
     page.get_by_role("button", name="Train", exact=True).click()
-    dialog.get_by_role("button", name="Train with every default").click()
-    expect(page.locator("[data-version]")).to_have_count(1)
+    page.get_by_role("button", name="Search for the best options").click()
+    expect(page.locator("#train")).to_be_hidden()
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#start").get_by_label("Quick")).to_be_focused()
 
 
 def test_the_library_folds_an_experiment_into_its_best(
@@ -382,7 +383,7 @@ def test_the_library_folds_an_experiment_into_its_best(
     show(page, laboratory.site, f"/views/{view_id}")
     expect(page.locator("[data-version]")).to_have_count(1)
     row = page.locator(f"#experiment-{experiment_id}")
-    expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f} %")
+    expect(row.locator("[data-indicator]")).to_have_text(f"{100 * best['value']:.1f}%")
     expect(row).to_contain_text(f"{TRIALS} / {TRIALS}")
     row.locator("summary").click()
     expect(row.get_by_role("link", name="Best version")).to_have_attribute(

@@ -174,7 +174,7 @@ def test_a_click_opens_an_item(site: Scene, learnt: tuple[Asked, str], page: Pag
     over = get(site, version_id, f"/items/{item}")
     then = over["epochs"][1]
     facts = panel.locator("[data-facts]")
-    expect(facts).to_contain_text(f"{100 * then['probability']:.1f} %")
+    expect(facts).to_contain_text(f"{100 * then['probability']:.1f}%")
     expect(facts).to_contain_text(f"{then['aum']:.3f}")
     expect(panel.locator("[data-verdict]")).to_contain_text(
         f"{'correct' if then['correct'] else 'not correct'} after epoch 2: true"
@@ -270,7 +270,7 @@ def test_the_address_keeps_epoch_filters_lasso_and_item(
     page.get_by_label("Epoch", exact=True).fill("1")
     shows(page, 1)
     assert set(shots.evaluate_all("all => all.map(({dataset}) => dataset.item)")) == chosen
-    page.get_by_role("button", name="Give up the lasso").click()
+    page.get_by_role("button", name="Clear the lasso").click()
     expect(canvas).to_have_attribute("data-chosen", "6")
     page.get_by_label("Region").select_option("hard")
     points = get(site, version_id, "/epochs/1/points")
@@ -317,9 +317,9 @@ def test_a_version_without_a_flip_book_says_why(site: Scene, page: Page) -> None
     expect(empty).to_contain_text("was trained without recording")
     expect(empty).to_contain_text("Recorded images")
     page.goto(f"/versions/{gone}/flip-book")
-    expect(empty.get_by_role("heading")).to_have_text("The flip book is not stored any more")
+    expect(empty.get_by_role("heading")).to_have_text("The flip book is no longer stored")
     since = get(site, gone, "")["discarded_at"][:19]
-    expect(empty).to_contain_text(f"are not stored since {since}")
+    expect(empty).to_contain_text(f"were deleted at {since}")
     page.goto(f"/versions/{waiting}/flip-book")
     expect(empty).to_contain_text("no epoch is recorded yet")
     report_epoch(

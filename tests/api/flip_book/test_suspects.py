@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from adapters.processes.processes import wait_until
 from cli.main import main
 from domain.training.messages import ConceptLabel
+from stemma_client import Stemma
 from tests.api.evaluation.scene import Asked, finish, predictions, row, trained
 from tests.api.evaluation.scene import ask as ask_of_kind
 from tests.api.flip_book.scene import recorded
-from tests.api.scene import Scene, png
+from tests.api.scene import KEY, Scene, png
 from tests.waiting import HANG_SECONDS
 
 IMAGES, TRAIN = 24, 6
@@ -123,6 +124,16 @@ def suspected(site: Scene) -> tuple[Asked, str]:
     return asked, version_id
 
 
+def test_the_package_shows_suspects_and_errors_in_a_notebook(
+    site: Scene, suspected: tuple[Asked, str]
+) -> None:
+    complete(site, suspected[1])
+    with Stemma(site.url, KEY) as client:
+        run = client.version(suspected[1])
+        assert run.suspects._repr_html_().count("data:image/webp;base64") == 4
+        assert "data:image/webp;base64" in run.evaluation._repr_html_()
+
+
 def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[Asked, str]) -> None:
     asked, version_id = suspected
     view = complete(site, version_id)
@@ -137,8 +148,8 @@ def test_suspects_are_ranked_with_their_reasons(site: Scene, suspected: tuple[As
     assert never["reason"] == "predicted 'zero' in 2 of 3 epochs, never learnt"
     assert never["score"] == pytest.approx(-7 / 3, abs=1e-6)
     assert (never["label"], never["measure"]) == ("one", "aum")
-    assert later["reason"] == "predicted 'one' in 1 of 3 epochs, learnt in epoch 3" or (
-        later["reason"] == "predicted 'zero' in 1 of 3 epochs, learnt in epoch 3"
+    assert later["reason"] == "predicted 'one' in 1 of 3 epochs, learned in epoch 3" or (
+        later["reason"] == "predicted 'zero' in 1 of 3 epochs, learned in epoch 3"
     )
     assert sure["reason"] == "the saved checkpoint predicts 'zero' with 0.96, 'one' with 0.02"
     assert sure["suggestion"]["label"] == "zero"
@@ -189,7 +200,7 @@ def test_decisions_stay_with_the_label(site: Scene, suspected: tuple[Asked, str]
 
     again = decide(site, version_id, sure, decision="upheld")
     assert again.status_code == 409
-    assert "does not have the doubted label any more" in again.json()["detail"]
+    assert "no longer has the doubted label" in again.json()["detail"]
     # A label that changes and comes back has to be looked at again.
     for concept in (2, 1):
         annotated = {"annotations": [{"concept_id": asked.concepts[concept]}]}

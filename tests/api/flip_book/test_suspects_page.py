@@ -86,7 +86,7 @@ def test_suspects_are_decided_on_and_corrected(
     expect(page.locator(f"[data-suspect='{fourth}']")).to_be_focused()
     assert get(site, version_id, f"/{third}")["item"]["state"] == "upheld"
     page.get_by_label("All on this page").check()
-    page.get_by_role("group", name="Of the checked ones").get_by_role(
+    page.get_by_role("group", name="The checked suspects").get_by_role(
         "button", name="Unsure"
     ).click()
     expect(page.locator('[data-empty="suspects"]')).to_contain_text("No open suspect")
@@ -112,7 +112,7 @@ def test_the_next_version_says_what_was_corrected(
     evaluate(site, asked, later, {7: 0})
     page.goto(f"/versions/{later}")
     expect(page.locator("[data-corrected]")).to_contain_text("1 image since")
-    page.get_by_role("link", name="How they moved").click()
+    page.get_by_role("link", name="How their results changed").click()
     expect(page.locator("[data-corrected]")).to_contain_text("1 fixed")
     moved = page.locator(f"[data-corrected-image='{asked.images[7]}']")
     expect(moved).to_contain_text("fixed")

@@ -136,7 +136,7 @@ def test_what_cannot_be_is_refused(site: Scene, digits: Digits) -> None:
     detector = {"name": "D", "kind": "detection"} | letters
     status, field, detail = refused(site, "POST", views, detector)
     assert (status, field) == (422, "kind"), detail
-    assert "cannot stand on crops" in detail
+    assert "cannot have crops" in detail
     for conditions, where in (
         ([], "conditions"),
         ([["x"]], "conditions[0]"),

@@ -1,6 +1,7 @@
 """Lists on the command line: tables whose ids can be copied, JSON for programs, things by name."""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -82,6 +83,34 @@ def test_lists_are_filtered(zoo: Zoo) -> None:
     assert library["model"]["versions"] == 2
 
 
+def test_images_are_chosen_by_metadata_and_downloaded(zoo: Zoo, tmp_path: Path) -> None:
+    listed = zoo.json(
+        *("images", "list", NAME, "--metadata", "patient=17", "--download", str(tmp_path))
+    )
+    assert listed == []
+    assert "KEY=VALUE" in zoo.run("images", "list", NAME, "--metadata", "patient").stderr
+    [row] = zoo.json("images", "list", NAME, "--limit", "1", "--download", str(tmp_path))
+    [file] = tmp_path.iterdir()
+    assert file.name == row["image_id"]
+    content = zoo.site.http.get(f"/api/v1/images/{row['image_id']}/content").content
+    assert file.read_bytes() == content
+
+
+def test_what_is_stored_about_an_account_is_exported(zoo: Zoo, tmp_path: Path) -> None:
+    done = zoo.text("accounts", "export", "Administrator", str(tmp_path / "of"), "--images")
+    listed = {row["image_id"] for row in zoo.json("images", "list", NAME)}
+    ids = (tmp_path / "of/images.txt").read_text().split()
+    assert listed <= set(ids)
+    assert {file.name for file in (tmp_path / "of/images").iterdir()} == set(ids)
+    assert json.loads((tmp_path / "of/account.json").read_text())["name"] == "administrator"
+    actions = (tmp_path / "of/actions.jsonl").read_text().splitlines()
+    assert {json.loads(line)["actor"] for line in actions} == {"administrator"}
+    assert f"{len(actions):,} actions, {len(ids):,} images" in done
+    assert "account 'nobody' not found" in zoo.refusal(
+        "accounts", "export", "nobody", str(tmp_path / "none")
+    )
+
+
 def test_json_has_the_texts_as_they_are(zoo: Zoo) -> None:
     assert [row["name"] for row in zoo.json("projects", "list", "--name", "zoo")] == [NAME]
     raw = zoo.text("projects", "list", "--json")
@@ -97,14 +126,14 @@ def test_a_version_is_given_by_its_name(zoo: Zoo) -> None:
     refused = zoo.refusal("versions", "show", named)
     assert "2 versions" in refused
     assert again in refused
-    assert "there is no such version" in zoo.refusal("download", "nothing", "folder")
+    assert "version not found" in zoo.refusal("download", "nothing", "folder")
 
 
 def test_projects_are_created_and_renamed(zoo: Zoo) -> None:
     project = zoo.text("projects", "create", "By hand").strip()
     zoo.text("projects", "rename", "By hand", "By command")
     assert zoo.json("projects", "list", "--name", "By command")[0]["project_id"] == project
-    assert "there is no project" in zoo.refusal("views", "list", "Nowhere")
+    assert "project 'Nowhere' not found" in zoo.refusal("views", "list", "Nowhere")
 
 
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:

@@ -27,7 +27,7 @@ def test_a_concept_without_training_images_is_not_ready(site: Scene) -> None:
         page = site.http.get(f"/views/{view}?at_least={site.store.head()}")
         found = element(page.raise_for_status().text, 'data-ready="concepts"')
         assert found is not None
-        assert ('class="done"' in found) == ("No training image holds" not in page.text)
+        assert ('class="done"' in found) == ("No training image has" not in page.text)
         return found
 
     say(images[0], cat)

@@ -134,13 +134,13 @@ def from_cause(error: Exception, cause: Exception) -> Exception:
     [
         (OSError(errno.ENOSPC, "full"), "the disk is full"),
         (OSError(errno.EMFILE, "many"), "no file descriptors"),
-        (OSError(errno.EROFS, "read-only"), "only be read"),
+        (OSError(errno.EROFS, "read-only"), "read-only"),
         (from_cause(InternalServerException(), OSError(errno.EIO, "io")), "disk does not answer"),
         (GenericError("write: No space left on device (os error 28)"), "the disk is full"),
         (GenericError("connection refused"), "blob store does not answer"),
         (psycopg.errors.DiskFull("full"), "the database's disk is full"),
         (psycopg.errors.AdminShutdown("bye"), "database does not answer"),
-        (psycopg.errors.ReadOnlySqlTransaction("standby"), "can only be read"),
+        (psycopg.errors.ReadOnlySqlTransaction("standby"), "is read-only"),
         (psycopg.InterfaceError("connection is closed"), "database does not answer"),
         (
             OperationalError("SELECT", {}, psycopg.errors.TooManyConnections("")),

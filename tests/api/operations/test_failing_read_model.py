@@ -141,4 +141,4 @@ def test_what_only_lags_is_waited_for_and_named(
         refused = world.images(ahead)
     assert refused.status_code == 503
     detail = refused.json()["detail"]
-    assert re.match(rf"position {ahead} is not visible after 1 s in .*\b{NAME};", detail), detail
+    assert re.match(rf"position {ahead} is not visible in .*\b{NAME} after 1 s;", detail), detail

@@ -107,7 +107,7 @@ def test_all_is_well(well: World) -> None:
     status, whole, parts = well.ready()
     assert (status, whole) == (200, "ok")
     assert set(parts) == {"database", "nats", "blobs", "workers", *NAMES, *SERVICES}
-    assert parts["workers"]["why"] == "none is there: trainings wait"
+    assert parts["workers"]["why"] == "no workers online: trainings wait"
     assert set(counted(well.scene, "stemma_up").values()) == {1.0}
 
 
@@ -177,7 +177,7 @@ def test_a_part_that_does_not_run(world: World) -> None:
             "INSERT INTO work.parts (part, process, beat_at)"
             " VALUES ('eraser', 'killed-1', now() - interval '90 s')"
         )
-    eventually(lambda: world.unwell() == {"eraser": "has given no sign of life for 90 s"})
+    eventually(lambda: world.unwell() == {"eraser": "has sent no heartbeat for 90 s"})
     assert counted(world.scene, "stemma_part_processes")[("eraser",)] == 0
 
 
@@ -239,7 +239,7 @@ def test_jobs_and_workers_are_counted(well: World) -> None:
 
 
 def test_a_worker_that_tries_again_and_again(well: World) -> None:
-    trouble = "publishing a report has failed for 7 s and is tried again: nats: timeout"
+    trouble = "publishing a report has failed for 7 s and is retried: nats: timeout"
 
     async def put(js: JetStreamContext, trouble: str) -> None:
         bucket = await js.key_value(WORKERS_BUCKET)
@@ -262,7 +262,7 @@ def test_a_job_that_no_worker_gives_a_sign_of(well: World) -> None:
         await taken.fetch(1)
 
     with_js(well.nats.url, take)
-    assert well.unwell()["workers"] == "none gives a sign of life, and 1 jobs have been taken"
+    assert well.unwell()["workers"] == "no worker sends heartbeats; jobs in progress: 1"
     with_js(well.nats.url, lambda js: js.purge_stream(JOBS))
 
 

@@ -23,4 +23,4 @@ def opened_tab(profile: BrowserContext, excused: re.Pattern[str]) -> Iterator[Pa
     )
     yield tab
     tab.close()
-    assert complaints == []
+    assert not complaints, complaints

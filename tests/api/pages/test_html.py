@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.dataset import projects_page
-from api.pages.html import ago, lasting
+from api.overview import home_page
+from api.pages.html import ago
+from domain.formatting import duration
 from domain.training.messages import Failed
 from tests.api.scene import Scene
 
@@ -128,7 +130,7 @@ def test_names_are_text(site: Scene) -> None:
 def test_projects_are_listed_by_pages_and_by_name(
     site: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projects_page, "PROJECTS_A_PAGE", 2)
+    monkeypatch.setattr(home_page, "PROJECTS_A_PAGE", 2)
     for number in range(3):
         site.project(f"Paged {number}")
     site.project("Other")
@@ -189,8 +191,8 @@ def test_times_are_told_in_their_largest_unit(seconds: int, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0.4, "0 s"), (59.6, "1 min 0 s"), (3700, "1 h 1 min"), (90000, "1 d 1 h")],
 )
-def test_durations_are_told_in_two_units(seconds: float, told: str) -> None:
-    assert lasting(seconds) == told
+def test_durations_have_two_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from api.training.version_page import LOWER_RATE
-from domain.training.messages import Failed
+from api.training.messages import LOWER_RATE
+from domain.training.messages import BatchMetrics, EpochMetrics, Failed
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_html import NASTY
 from tests.api.scene import KEY, Scene
@@ -94,6 +94,7 @@ def await_points(page: Page, metric: str, count: int) -> None:
 
 def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     page.goto("/")
+    page.get_by_role("button", name="New project").first.click()
     page.get_by_label("Name", exact=True).fill("Digits")
     page.get_by_role("button", name="Create project").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Digits")
@@ -121,11 +122,11 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     site.post(f"/views/{view_id}/annotations", {"images": said})
     site.post(f"/projects/{project_id}/validation-split", {"size": 2, "seed": 1})
 
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("first try")
+    dialog.get_by_text("Advanced", exact=True).click()
     dialog.get_by_label("Architecture").select_option("resnet18")
-    dialog.get_by_text("Optimizer", exact=True).first.click()
     dialog.get_by_label("Optimizer", exact=True).select_option("momentum")
     rate = dialog.locator("#train-initial_learning_rate")
     expect(rate).to_have_attribute("placeholder", "0.02")
@@ -136,6 +137,7 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     assert sent.value.headers["idempotency-key"]
     assert sent.value.post_data_json == {
         "name": "first try",
+        "preset": "balanced",
         "options": {"architecture": "resnet18", "optimizer": "momentum", "width": 32, "height": 32},
     }
     row = page.locator("[data-version]")
@@ -147,8 +149,8 @@ def test_from_nothing_to_a_training_that_moves(site: Scene, page: Page) -> None:
     site.begin(version_id)
     site.epoch(version_id, 2, of=4, held_out=0.6)
     expect(row.locator("[data-status]")).to_have_text("training")
-    expect(row.locator("[data-percent]")).to_have_text("48 %")
-    expect(row.locator("[data-indicator]")).to_have_text("80.0 %")
+    expect(row.locator("[data-percent]")).to_have_text("48%")
+    expect(row.locator("[data-indicator]")).to_have_text("80.0%")
     position = site.finish(version_id)
     expect(row.locator("[data-status]")).to_have_text("ready")
     row.locator("summary").click()
@@ -180,7 +182,7 @@ def test_charts_grow_as_values_come_until_the_end(site: Scene, page: Page) -> No
     expect(training).to_have_attribute("data-state", "running")
     assert training.locator("progress").get_attribute("value") == "0.5"
     expect(page.locator("[data-left]")).to_have_text(re.compile(r"^about \d+ s left$"))
-    expect(page.locator("#progress [data-percent]").first).to_have_text("48 %")
+    expect(page.locator("#progress [data-percent]").first).to_have_text("48%")
     expect(page.locator("[data-gap]")).to_be_hidden()
 
     site.epoch(version_id, 3, loss=0.3, held_out=0.8)
@@ -225,6 +227,64 @@ def test_a_version_is_the_same_afterwards_as_it_was_live(site: Scene, page: Page
     assert saved.value.suggested_filename == "batch_loss.png"
 
 
+def test_a_trainers_own_metric_has_a_chart_of_its_own(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    site.post("/trainers", {"name": "acme/charts", "kinds": ["classification"]})
+    version_id = str(site.post(f"/views/{view_id}/versions", {"trainer": "acme/charts"})["id"])
+    site.begin(version_id)
+    show(page, site, f"/versions/{version_id}")
+    site.report(
+        version_id,
+        BatchMetrics(0, (0.1,) * 10, (1.0,) * 10),
+        EpochMetrics(1, 10, 0.5, 0.9, None, {"f1": 0.75}),
+    )
+    await_points(page, "reported.f1", 1)
+    expect(page.get_by_role("heading", name="f1, reported by the trainer")).to_be_visible()
+
+
+def test_a_version_says_what_it_changed_and_is_drawn_over_another(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    versions = []
+    for held_out, options in ((0.6, {}), (0.3, {"epochs": 4, "balancing": True})):
+        versions.append(site.version(view_id, architecture="resnet18", **options))
+        site.begin(versions[-1])
+        site.epoch(versions[-1], 1, held_out=held_out)
+        site.finish(versions[-1])
+    first, second = versions
+    show(page, site, f"/versions/{first}")
+    expect(page.locator('[data-part="change"]')).to_contain_text("The first version of this view")
+    show(page, site, f"/versions/{second}")
+    change = page.locator('[data-part="change"]')
+    expect(change).to_contain_text("Changed since Version 1")
+    told = ["Epochs: 6 → 4", "Balancing: off → on", "Largest expansion: not set → 2"]
+    assert change.locator("li").all_inner_texts() == told
+    expect(page.locator("[data-gain]")).to_have_text("+10.0 points")
+    expect(page.locator('[data-option="epochs"] [data-changed]')).to_have_text("4")
+    expect(page.locator('[data-option="optimizer"] [data-changed]')).to_have_count(0)
+    use = page.locator("#use")
+    expect(use).to_contain_text(f"stemma onnx {second} model.onnx")
+    expect(use.get_by_role("link", name="Weights")).to_have_attribute(
+        "href", f"/api/v1/versions/{second}/checkpoint"
+    )
+    await_points(page, "batch_loss", 10)
+    page.get_by_label("Overlay").select_option("Version 1")
+    losses = '[data-metric="batch_loss"]'
+    page.wait_for_selector(f'{losses}[data-overlaid="1"]')
+    names = "plot => plot.chart.lines.map(({ name, x }) => [name, x.length])"
+    assert page.eval_on_selector(f"{losses} .plot", names) == [
+        ["batch", 10],
+        ["smoothed", 10],
+        ["Version 1", 10],
+    ]
+    page.reload()
+    page.wait_for_selector(f'{losses}[data-overlaid="1"]')
+    page.get_by_role("button", name="Remove Version 1 from the charts").click()
+    page.wait_for_selector(f'{losses}[data-overlaid="0"]')
+    assert "overlay" not in page.url
+    change.get_by_role("link", name="Compare both").click()
+    page.wait_for_url(f"**/compare?versions={first},{second}")
+
+
 def test_a_lost_connection_is_said_and_taken_up_again(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     version_id = site.version(view_id)
@@ -262,7 +322,7 @@ def test_a_session_that_ends_leads_to_sign_in_and_back(site: Scene, chromium: Br
         context.clear_cookies()
         tab.evaluate(REFRESH)
         connection = tab.locator("[data-connection]")
-        expect(connection).to_contain_text("Your session has ended")
+        expect(connection).to_contain_text("Your session has expired")
         connection.get_by_role("button", name="Sign in").click()
         dialog = tab.get_by_role("dialog", name="Sign in again")
         dialog.get_by_label("API key").fill(KEY)
@@ -287,10 +347,15 @@ def test_a_training_that_diverged_is_begun_again_with_a_smaller_rate(
     page.get_by_role("link", name="Train again with a smaller rate").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("#train-initial_learning_rate")).to_have_value("0.05")
+    told = dialog.locator("[data-again]")
+    expect(told).to_contain_text("With the options of Version 1")
+    expect(told).to_contain_text("the loss is nan")
+    expect(told).to_contain_text("a smaller initial learning rate is proposed: 0.05 instead of 0.5")
     with page.expect_request("**/versions") as sent:
         dialog.get_by_role("button", name="Start training").click()
     assert sent.value.post_data_json == {
-        "options": {**options, "initial_learning_rate": 0.05, "epochs": 3, "balancing": True}
+        "preset": "balanced",
+        "options": {**options, "initial_learning_rate": 0.05, "epochs": 3, "balancing": True},
     }
     expect(page.locator("[data-version]")).to_have_count(2)
 
@@ -298,7 +363,7 @@ def test_a_training_that_diverged_is_begun_again_with_a_smaller_rate(
 def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     epochs = page.get_by_label("Epochs", exact=True)
     epochs.fill("0")
     page.get_by_role("button", name="Start training").click()
@@ -308,7 +373,9 @@ def test_a_problem_is_shown_at_its_field(site: Scene, page: Page) -> None:
     expect(epochs).to_be_focused()
     assert is_the_same(page)
     epochs.fill("")
+    page.get_by_text("Advanced", exact=True).click()
     page.get_by_label("Batch size").fill("2.5")
+    page.get_by_text("Advanced", exact=True).click()
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-batch_size-error")).to_contain_text("whole number")
     expect(told).to_be_hidden()
@@ -319,21 +386,18 @@ def test_a_problem_without_a_field_is_shown_where_it_arose(site: Scene, page: Pa
     view_id = site.view(site.project(), "zero", "one")
     show(page, site, f"/views/{view_id}")
     page.get_by_role("button", name="Train", exact=True).click()
-    page.get_by_role("button", name="Train with every default").click()
-    expect(page.locator("#start [data-problem]").last).to_contain_text("annotate some")
-    page.get_by_role("button", name="Start experiment").click()
-    expect(page.locator("#start [data-problem]").first).to_contain_text("annotate some")
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Train a new model version").click()
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train [data-problem]")).to_contain_text("annotate some")
+    page.get_by_role("button", name="Search for the best options").click()
+    page.get_by_role("button", name="Start experiment").click()
+    expect(page.locator("#start [data-problem]")).to_contain_text("annotate some")
     assert is_the_same(page)
 
 
 def test_the_keyboard_is_enough(site: Scene, page: Page) -> None:
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
-    opener = page.get_by_role("button", name="Train a new model version")
+    opener = page.get_by_role("button", name="Train", exact=True)
     for _ in range(24):
         page.keyboard.press("Tab")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -463,15 +527,19 @@ def test_home_shows_what_trains_and_a_picture_of_each_project(site: Scene, page:
     project_id, view_id = site.trainable("With pictures")
     version_id = site.version(view_id)
     show(page, site, "/")
-    row = page.locator(f'[data-project="{project_id}"]')
-    expect(row.locator('[data-label="Images"]')).to_have_text("10")
-    expect(row.locator("img")).to_have_js_property("naturalWidth", 8)
+    card = page.locator(f'[data-project="{project_id}"]')
+    expect(card.locator("[data-images]")).to_have_text("10")
+    expect(card.locator("[data-annotated]")).to_have_text("100%")
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 8)
     training = page.locator(f'[data-training="{version_id}"]')
     expect(training.locator("[data-status]")).to_have_text("queued")
     site.begin(version_id)
+    site.epoch(version_id, 1)
     site.finish(version_id)
     expect(training).to_have_count(0)
     assert is_the_same(page)
+    show(page, site, "/")
+    expect(card.locator("[data-best]")).to_have_text(re.compile(r"%$"))
 
 
 def test_images_are_dropped_anywhere_on_the_page(site: Scene, page: Page) -> None:
@@ -508,11 +576,12 @@ def test_images_are_uploaded_split_and_filtered(site: Scene, page: Page, tmp_pat
         == "pixelated"
     )
 
-    drawing = page.get_by_role("region", name="Validation split")
+    page.get_by_role("button", name="Draw validation set…").click()
+    drawing = page.get_by_role("dialog")
     drawing.get_by_label("Size").fill("0.5")
     drawing.get_by_role("button", name="Draw validation set").click()
     expect(page.locator('[data-count="validation"]')).to_have_text("2")
-    drawing = page.get_by_role("region", name="Test set")
+    page.get_by_role("button", name="Draw test set…").click()
     drawing.get_by_label("Size").fill("0.5")
     drawing.get_by_role("button", name="Draw test set").click()
     expect(page.locator('[data-count="test"]')).to_have_text("1")
@@ -557,7 +626,7 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(site: Scene, page: P
                 page.wait_for_function(CHARTS_FOLLOW)
                 assert page.evaluate(CHECKS) == [], f"{path} {scheme} {width}"
     page.goto(f"/views/{view_id}")
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_label("Epochs", exact=True).fill("0")
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#train-epochs-error")).to_be_visible()

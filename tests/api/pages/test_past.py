@@ -60,6 +60,6 @@ def test_a_time_is_shown_and_a_wrong_one_is_said(site: Scene, page: Page) -> Non
     page.get_by_role("button", name="Show").click()
     expect(page.locator("[data-past]")).to_contain_text(f"As of position {head}")
     page.goto(f"/views/{view_id}?as_of=yesterday")
-    expect(page.locator("main")).to_contain_text("as_of is a position of the log")
+    expect(page.locator("main")).to_contain_text("as_of must be a position of the log")
     page.goto(f"/views/{view_id}?as_of=0")
-    expect(page.locator("main")).to_contain_text("there is no such view at position 0")
+    expect(page.locator("main")).to_contain_text("view not found at position 0")

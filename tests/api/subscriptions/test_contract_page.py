@@ -37,7 +37,7 @@ def test_a_schema_that_is_not_there_is_said_to_be_missing(site: Scene, path: str
     answer = site.http.get(f"/schemas/events/{path}")
     assert answer.status_code == 404
     name, file = path.split("/")
-    assert answer.json()["detail"].startswith(f"no event {name!r} has a schema {file!r}")
+    assert answer.json()["detail"].startswith(f"event {name!r} has no schema {file!r}")
 
 
 def test_fields_are_told_with_what_is_inside_them() -> None:
@@ -65,7 +65,7 @@ def test_the_page_is_found_read_and_steered(site: Scene, chromium: Browser) -> N
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.goto("/workers")
-    page.get_by_role("link", name="Event description").click()
+    page.get_by_role("link", name="Event reference").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Event reference")
     event = page.locator("[id='version.created']")
     event.locator("summary").focus()
@@ -87,7 +87,7 @@ def test_the_reference_of_the_api_is_found_read_and_steered(site: Scene, chromiu
     context = chromium.new_context(**site.browsing)
     page = context.new_page()
     page.goto("/workers")
-    page.get_by_role("link", name="API description").click()
+    page.get_by_role("link", name="HTTP API").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("HTTP API")
     document = site.http.get("/schema/openapi.json").json()
     names = {

@@ -62,6 +62,7 @@ def test_a_long_search_says_how_far_it_came(store: Store, monkeypatch: pytest.Mo
 def test_what_happens_appears_by_itself(site: Scene, page: Page) -> None:
     site.project("First")
     page.goto("/")
+    page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Events").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Events")
     head = site.store.head()
@@ -93,8 +94,8 @@ def test_the_feed_is_filtered_and_paged_in_the_address(site: Scene, page: Page) 
     page.get_by_role("link", name=f"view-{view}").first.click()
     page.wait_for_url(f"**/events?subject=view-{view}")
     page.goto(f"/events?project={project}&name=version.*")
-    expect(page.locator("[data-empty]")).to_contain_text("No event fits")
-    same = site.http.get(str(page.locator(".foot a").first.get_attribute("href")))
+    expect(page.locator("[data-empty]")).to_contain_text("No event matches")
+    same = site.http.get(str(page.locator(".history a").get_attribute("href")))
     assert same.raise_for_status().json()["items"] == []
     page.goto("/events?subject=nonsense")
     expect(page.locator("main")).to_contain_text("subject is 'nonsense'")
@@ -109,7 +110,7 @@ def test_the_page_can_be_read_in_both_schemes(site: Scene, page: Page, scheme: A
         page.goto(path)
         assert page.evaluate(CHECKS) == [], f"{path} {width}"
         if path == "/events":
-            assert page.get_by_role("link", name="Events", exact=True).get_attribute("aria-current")
+            assert page.locator('.everywhere a[href="/events"]').get_attribute("aria-current")
             row = page.locator("[data-position-of]").first
             when, data = (row.locator(f'[data-label="{one}"]') for one in ("When", "Data"))
             assert when.evaluate("cell => cell.querySelector('time').getClientRects().length") == 1
@@ -130,4 +131,4 @@ def test_nobody_sees_events_of_what_they_may_not_read(site: Scene) -> None:
         assert "/audit" not in told  # nor does she audit
     assert f"project-{mine}" in told
     assert "Not mine" not in told
-    assert "account." not in told.split("</form>")[1]
+    assert "account." not in told.partition("<main")[2].split("</form>")[1]

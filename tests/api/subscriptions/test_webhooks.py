@@ -116,7 +116,7 @@ def test_the_secret_is_shown_to_the_command_alone_that_made_it(
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [
-        ({"url": "https://10.0.0.1/in"}, "url", "10.0.0.1, which is no public address"),
+        ({"url": "https://10.0.0.1/in"}, "url", "10.0.0.1, which is not a public address"),
         ({"url": "https://169.254.169.254/latest"}, "url", "STEMMA_WEBHOOK_ALLOW"),
         ({"url": "http://ada:pw@127.0.0.1/"}, "url", "user name"),
         ({"url": "https://nobody.invalid/"}, "url", "cannot be resolved"),
@@ -273,16 +273,16 @@ def test_the_shell_does_it_all(site: Scene, receiver: Receiver) -> None:
     url = receiver.url("shell")
     told = stemma(site, "add", url, "--name", "version.*", "--project", "Shell")
     webhook_id, secret = (line.split()[1] for line in told.splitlines())
-    assert "taken: answered 204" in stemma(site, "test", webhook_id)
+    assert "accepted: the receiver answered 204" in stemma(site, "test", webhook_id)
     receiver.at("shell")[0].verify(secret)
     assert webhook_id in stemma(site, "list")
     assert f"project id: {project_id}" in stemma(site, "show", webhook_id)
     assert "is paused" in stemma(site, "pause", webhook_id)
     replayed = stemma(site, "replay", webhook_id, "--after", "0")
-    assert "is paused: what follows 0 is sent again, once it is resumed" in replayed
+    assert "is paused: events after 0 are sent again, once it is resumed" in replayed
     assert "is active" in stemma(site, "resume", webhook_id)
     assert "secret whsec_" in stemma(site, "rotate", webhook_id)
     assert "is removed" in stemma(site, "remove", webhook_id, "--yes")
-    assert "there is no such webhook" in stemma(site, "show", webhook_id, fails=True)
-    assert "no public address" in stemma(site, "add", "https://10.0.0.1", fails=True)
-    assert "there is no project" in stemma(site, "add", url, "--project", "None", fails=True)
+    assert "webhook not found" in stemma(site, "show", webhook_id, fails=True)
+    assert "not a public address" in stemma(site, "add", "https://10.0.0.1", fails=True)
+    assert "project 'None' not found" in stemma(site, "add", url, "--project", "None", fails=True)

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from domain.errors import Invalid
 from domain.training.form import KINDS, training_form
 from domain.training.form_controls import resolve
+from domain.training.presets import ACCURATE, BALANCED, QUICK, with_preset
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHECKS, REFUSED, SCHEMES, show
 from tests.api.scene import Scene
@@ -21,10 +22,10 @@ from tests.api.training.test_form import ended, put_weights
 from tests.domain.training.test_options import forms
 from tests.waiting import HANG_MS
 
-RULES = """async ([form, given]) => {
+RULES = """async ([form, given, preset]) => {
   const { resolve } = await import("/static/training/form_rules.js");
   const controls = form.sections.flatMap((section) => section.controls);
-  const all = resolve(controls, given);
+  const all = resolve(controls, given, form.presets.find(({ key }) => key === preset)?.options);
   return Object.fromEntries(all.map(({ control, value }) => [control.key, value]));
 }"""
 
@@ -44,12 +45,15 @@ def page(profile: BrowserContext) -> Iterator[Page]:
         yield tab
 
 
-def opened(page: Page, site: Scene, view_id: str) -> Locator:
-    """The dialog, once it is alive."""
+def opened(page: Page, site: Scene, view_id: str, *, advanced: bool = True) -> Locator:
+    """The dialog, once it is alive, with all its options."""
     show(page, site, f"/views/{view_id}")
     with page.expect_response("**/api/v1/versions?*"):
-        page.get_by_role("button", name="Train a new model version").click()
-    return page.get_by_role("dialog")
+        page.get_by_role("button", name="Train", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    if advanced:
+        dialog.get_by_text("Advanced", exact=True).click()
+    return dialog
 
 
 def sent(page: Page, dialog: Locator) -> dict[str, Any]:
@@ -84,16 +88,23 @@ def test_the_page_follows_the_servers_rules(page: Page) -> None:
     page.goto("/")
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), forms(kind))))
-    def same(filled: tuple[str, dict[str, Any]]) -> None:
+    @given(
+        st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), forms(kind))),
+        st.sampled_from([None, QUICK, BALANCED, ACCURATE]),
+    )
+    def same(filled: tuple[str, dict[str, Any]], preset: str | None) -> None:
         kind, values = filled
         values.pop("augmentations", None)
         form = training_form(kind, frozenset({"resnet18-f37072fd.pth"}))
         try:
-            expected = resolve(form.controls(), values)
+            expected = resolve(form.controls(), with_preset(kind, preset, values))
         except Invalid:
             return
-        assert page.evaluate(RULES, [json.loads(msgspec.json.encode(form)), values]) == expected
+        told = page.evaluate(RULES, [json.loads(msgspec.json.encode(form)), values, preset])
+        # The server fills in the parameters of operations; the page leaves that to it.
+        for options in (told, expected):
+            options["augmentations"] = [each["op"] for each in options["augmentations"]]
+        assert told == expected
 
     same()
 
@@ -110,8 +121,11 @@ def test_the_dialog_has_every_control_of_the_form(site: Scene, page: Page) -> No
                 dialog.locator("legend", has_text=re.compile(f"^{section.label}$"))
             ).to_have_count(1)
         there = dialog.locator("[data-control]")
-        assert there.evaluate_all("all => all.map((one) => one.dataset.control)") == [
-            control.key for control in form.controls()
+        keys = there.evaluate_all("all => all.map((one) => one.dataset.control)")
+        basic = [control.key for control in form.controls() if control.key in form.basic]
+        assert keys[: len(basic)] == basic
+        assert keys[len(basic) :] == [
+            control.key for control in form.controls() if control.key not in basic
         ]
         for control in form.controls():
             expect(dialog.locator(f"#train-{control.key}-help")).to_contain_text(control.help)
@@ -129,7 +143,6 @@ def test_defaults_and_what_is_shown_follow_what_is_chosen(site: Scene, page: Pag
         dialog.get_by_label("Decay", exact=True),
     )
     chosen = dialog.get_by_label("Optimizer", exact=True)
-    dialog.get_by_text("Optimizer", exact=True).first.click()
     expect(rate).to_have_attribute("placeholder", "0.002")
     expect(chosen.locator("option").first).to_have_text("default (Nadam)")
     expect(decay).to_be_hidden()
@@ -163,6 +176,113 @@ def test_defaults_and_what_is_shown_follow_what_is_chosen(site: Scene, page: Pag
     expect(page.locator("[data-version]")).to_contain_text("Inception v3")
 
 
+def test_a_training_with_the_defaults_is_two_clicks(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    show(page, site, f"/views/{view_id}")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("[data-version]")).to_contain_text("EfficientNet B0")
+
+
+def test_a_preset_is_chosen_and_what_it_would_take_is_said(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    ended = site.version(view_id, architecture="mobilenet_v3_small")
+    site.begin(ended, 1)
+    site.epoch(ended, 1, of=1)
+    site.finish(ended)
+    site.version(view_id)
+    site.visible()
+    every = site.http.get("/api/v1/versions?limit=500").json()["items"]
+    before = sum(one["ended_at"] is None for one in every)
+    dialog = opened(page, site, view_id, advanced=False)
+    footer = dialog.locator("[data-footer]")
+    expect(footer).to_contain_text("6 training and 4 validation images")
+    expect(footer).to_contain_text(f"{before} training")
+    expect(footer).to_contain_text("no training of EfficientNet B0 at 224 by 224 px has completed")
+    expect(dialog.get_by_label("Epochs", exact=True)).to_have_attribute("placeholder", "6")
+    expect(dialog.get_by_label("Architecture")).to_be_hidden()
+    dialog.get_by_label("Quick").check()
+    expect(dialog.get_by_label("Epochs", exact=True)).to_have_attribute("placeholder", "3")
+    expect(footer).to_contain_text("by the 1 training of MobileNet v3 small at 224 by 224 px")
+    dialog.get_by_label("Width").fill("32")
+    expect(footer).to_contain_text("no training of MobileNet v3 small at 32 by 224 px")
+    dialog.get_by_label("Accurate").check()
+    expect(dialog.locator("[data-op]")).to_have_count(2)
+    dialog.get_by_label("Epochs", exact=True).fill("5")
+    with page.expect_request("**/versions") as request:
+        dialog.get_by_role("button", name="Start training").click()
+    assert request.value.post_data_json == {
+        "preset": "accurate",
+        "options": {"epochs": 5, "width": 32},
+    }
+    page.locator("[data-version] th a").first.click()
+    changed = page.locator("dd:has([data-changed])")
+    assert changed.evaluate_all("all => all.map((one) => one.dataset.option)") == [
+        "epochs",
+        "patience",
+        "width",
+        "augmentations",
+    ]
+
+
+def test_a_trainers_form_is_shown_with_its_own_names(site: Scene, page: Page) -> None:
+    form = {
+        "kinds": ["classification"],
+        "settings": [
+            {"control": "number", "key": "depth", "default": 3, "least": 1, "label": "Tree depth"},
+            {"control": "choice", "key": "solver", "default": "sgd", "choices": ["sgd", "adam"]},
+            {"control": "flag", "key": "bagging", "default": True},
+            {"control": "text", "key": "note", "default": ""},
+        ],
+    }
+    for name, kinds in (("acme/forest", ["classification"]), ("acme/boxes", ["detection"])):
+        site.post("/trainers", form | {"name": name, "kinds": kinds})
+    _, view_id = site.trainable()
+    dialog = opened(page, site, view_id, advanced=False)
+    by = dialog.get_by_label("Trained by")
+    assert by.locator("option").all_inner_texts() == ["Stemma", "acme/forest"]
+    by.select_option("acme/forest")
+    expect(dialog.get_by_label("Quick")).to_be_hidden()
+    expect(dialog.locator("[data-footer]")).to_contain_text("in the queue of acme/forest")
+    dialog.get_by_label("Tree depth").fill("0")
+    dialog.get_by_role("button", name="Start training").click()
+    expect(dialog.locator(".field-error:visible")).to_contain_text("it must be from 1 to any")
+    expect(dialog.get_by_label("Tree depth")).to_be_focused()
+    dialog.get_by_label("Tree depth").fill("5")
+    dialog.get_by_label("bagging").uncheck()
+    body = {"trainer": "acme/forest", "settings": {"depth": 5, "bagging": False}}
+    with page.expect_request("**/versions") as request:
+        dialog.get_by_role("button", name="Start training").click()
+    assert request.value.post_data_json == body
+    page.locator("[data-version] th a").click()
+    expect(page.locator('[data-option="depth"] [data-changed]')).to_have_text("5")
+    expect(page.locator('[data-option="solver"]')).to_have_text("sgd")
+    expect(page.locator("dl.facts").first).to_contain_text("Tree depth")
+    # The same again, with its settings.
+    site.post(f"/versions/{page.url.rsplit('/', 1)[1]}/cancel", None)
+    page.get_by_role("link", name="Train again with changes").click()
+    expect(page.locator("[data-again]")).to_contain_text("With the options of Version 1")
+    with page.expect_request("**/versions") as request:
+        dialog.get_by_role("button", name="Start training").click()
+    assert request.value.post_data_json == {
+        "trainer": "acme/forest",
+        "settings": {"depth": 5, "solver": "sgd", "bagging": False},
+    }
+
+
+def test_another_model_is_trained_by_the_same_dialog(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable()
+    site.version(view_id)
+    site.concepts(view_id, "two")
+    dialog = page.get_by_role("dialog")
+    show(page, site, f"/views/{view_id}")
+    page.get_by_role("button", name="Train model Model 1").click()
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Train Model 1")
+    dialog.get_by_role("button", name="Start training").click()
+    expect(page.locator("[data-version]")).to_have_count(2)
+    expect(page.locator("[data-version]").first).to_contain_text("Model 1")
+
+
 def test_augmentations_are_put_in_order_by_keyboard(site: Scene, page: Page) -> None:
     view_id = detection_view(site)
     dialog = opened(page, site, view_id)
@@ -180,7 +300,7 @@ def test_augmentations_are_put_in_order_by_keyboard(site: Scene, page: Page) -> 
     expect(up).to_be_focused()
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("button", name="Move Brightness down")).to_be_focused()
-    expect(dialog.get_by_role("status")).to_have_text("Brightness is now number 1")
+    expect(dialog.locator("fieldset [role=status]")).to_have_text("Brightness is now number 1")
     dialog.get_by_role("button", name="Remove Horizontal flip").press("Enter")
     expect(dialog.get_by_role("button", name="Remove Contrast")).to_be_focused()
     expect(add.locator("option[value=contrast]")).to_be_disabled()
@@ -222,12 +342,11 @@ def test_a_problem_of_a_parameter_is_shown_at_it(site: Scene, page: Page) -> Non
     dialog.get_by_label("Add", exact=True).select_option("auto_augment")
     dialog.get_by_role("button", name="Add to Augmentations").click()
     dialog.get_by_role("button", name="Start training").click()
-    expect(page.locator("#train-augmentations-error")).to_contain_text("excludes the others")
+    expect(page.locator("#train-augmentations-error")).to_contain_text("cannot be combined")
     expect(told).to_be_hidden()
     dialog.get_by_role("button", name="Remove Auto-augment").click()
-    dialog.get_by_text("Running", exact=True).first.click()
     dialog.get_by_label("Seed").fill("-1")
-    dialog.get_by_text("Running", exact=True).first.click()
+    dialog.get_by_text("Advanced", exact=True).click()
     expect(dialog.get_by_label("Seed")).to_be_hidden()
     dialog.get_by_role("button", name="Start training").click()
     expect(dialog.get_by_label("Seed")).to_be_focused()
@@ -263,8 +382,9 @@ def test_weights_at_hand_are_said_when_the_dialog_opens(site: Scene, page: Page)
     _, view_id = site.trainable()
     show(page, site, f"/views/{view_id}")
     put_weights(site)
-    page.get_by_role("button", name="Train a new model version").click()
+    page.get_by_role("button", name="Train", exact=True).click()
     dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Advanced", exact=True).click()
     dialog.get_by_label("Architecture").select_option("resnet18")
     first = dialog.get_by_label("Pretrained on").locator("option").first
     expect(first).to_have_text("default (ImageNet)")
@@ -277,8 +397,6 @@ def test_the_open_form_can_be_read_in_both_schemes(site: Scene, page: Page, widt
     view_id = detection_view(site)
     page.set_viewport_size({"width": width, "height": 900})
     dialog = opened(page, site, view_id)
-    for summary in dialog.locator("summary").all():
-        summary.click()
     for value in ("contrast", "auto_augment"):
         dialog.get_by_label("Add", exact=True).select_option(value)
         dialog.get_by_role("button", name="Add to Augmentations").click()

@@ -8,10 +8,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from adapters.blobs.blobs import BlobStore
+from adapters.training.source_code import read_archive
 from cli.main import main
 from domain.aggregates import VERSION
 from domain.training.messages import Started
 from domain.training.version import VersionCreated
+from tests.adapters.training.test_source_code import archive
 from tests.api.scene import Scene
 
 FORM: dict[str, Any] = {
@@ -78,6 +81,7 @@ def test_a_version_records_the_trainer_its_form_and_settings(site: Scene, view: 
         ({"trainer": "acme/refusing", "settings": {"depth": 3}}, 422, "depth"),
         ({"trainer": "acme/refusing", "options": {"epochs": 3}}, 422, "options"),
         ({"settings": {"epochs": 3}}, 422, "settings"),
+        ({"trainer": "acme/refusing", "preset": "quick"}, 422, "preset"),
         ({"trainer": "acme/tagger"}, 409, "trainer"),
         ({"trainer": "acme/retired"}, 409, "trainer"),
     ],
@@ -107,6 +111,36 @@ def test_what_the_server_cannot_do_with_others_code_is_refused(site: Scene, view
     assert refused.status_code in {409, 422}, refused.text
     refused = site.http.get(f"/api/v1/versions/{version_id}/model.json")
     assert refused.status_code == 409
+
+
+def test_the_code_that_trainers_declare_is_shown_and_compared(
+    site: Scene, view: str, tmp_path: Path
+) -> None:
+    register(site, "acme/declaring")
+    blobs = BlobStore.from_url(site.settings.require("blobs_url"))
+    versions, sources = [], []
+    for rate in (b"lr = 1\n", b"lr = 2\n"):
+        version_id = train(site, view, trainer="acme/declaring")
+        sources.append(blobs.put(archive(("train.py", rate), ("same.py", b""))))
+        site.freeze(version_id)
+        facts = {"git commit": rate.decode().strip(), "account": "ada"}
+        site.report(version_id, Started("gpu-1", "cpu", facts, 0, sources[-1]))
+        versions.append(version_id)
+    first, second = versions
+    site.visible()
+    declared = site.http.get(f"/api/v1/versions/{first}/code").json()
+    assert declared["source"] == sources[0]
+    assert declared["environment"]["account"] == "ada"
+    assert sources[0][:12] in site.http.get(f"/versions/{first}").text
+    compared = site.http.get(f"/api/v1/versions/{first}/compare/{second}/code").json()
+    assert compared["facts"] == [{"fact": "git commit", "first": "lr = 1", "second": "lr = 2"}]
+    (changed,) = compared["files"]
+    assert (changed["path"], changed["change"]) == ("train.py", "changed")
+    assert changed["diff"].endswith("-lr = 1\n+lr = 2")
+    target = tmp_path / "source.tar.gz"
+    done = run(site, "versions", "source", second, str(target))
+    assert done.exit_code == 0, done.output
+    assert read_archive(target.read_bytes())["train.py"] == b"lr = 2\n"
 
 
 def test_only_administrators_register(site: Scene, view: str) -> None:
@@ -147,4 +181,4 @@ def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_pat
     assert "acme/typed" not in run(site, "trainers", "list").output
     done = run(site, "trainers", "retire", "acme/none")
     assert done.exit_code == 1
-    assert "there is no trainer 'acme/none'" in done.output
+    assert "trainer 'acme/none' not found" in done.output

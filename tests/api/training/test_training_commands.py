@@ -69,10 +69,10 @@ def test_a_refused_training_says_why(server: Scene) -> None:
     _, view_id = server.trainable()
     for told, arguments in {
         "must be from 0.1 to 200": (view_id, "--set", "epochs=0"),
-        "no project 'Cats'": ("Cats/Which",),
-        "no views 'Which cat'": ("Digits/Which cat",),
-        "no such view": ("nothing",),
-        "no such model": (view_id, "--model", "nothing"),
+        "project 'Cats' not found": ("Cats/Which",),
+        "0 views named 'Which cat'": ("Digits/Which cat",),
+        "view not found": ("nothing",),
+        "model not found": (view_id, "--model", "nothing"),
         "is not KEY=VALUE": (view_id, "--set", "epochs"),
     }.items():
         done = run(server, "train", *arguments)

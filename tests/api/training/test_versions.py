@@ -257,7 +257,7 @@ def test_the_command_line_asks_for_the_same(server: Scene, monkeypatch: pytest.M
     server.report(version_id, Failed("the disk is full"))
     assert "is queued" in stemma("retry")
     assert "is cancelled" in stemma("cancel")
-    assert "only a failed one" in stemma("retry", 1)
+    assert "only a failed version" in stemma("retry", 1)
 
 
 def test_live_events_show_all_then_what_is_new_and_resume_without_gap(server: Scene) -> None:

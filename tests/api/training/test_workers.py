@@ -115,7 +115,7 @@ def test_what_a_queued_version_waits_for(server: Scene, private_nats: EmbeddedNa
     kill(private_nats)
     unknown = {"trainings_before": 1, "workers_online": None}
     eventually(lambda: waiting(server.http, queued) == unknown)
-    assert "NATS does not say" in server.http.get(f"/versions/{queued}").text
+    assert "NATS does not answer" in server.http.get(f"/versions/{queued}").text
     assert waiting(server.http, running) is None
     server.begin(queued)
     server.visible()

@@ -146,7 +146,7 @@ def test_a_failed_trial_is_tried_twice_and_counts_as_failed(
 def test_a_loss_that_is_no_number_counts_as_pruned_and_is_not_tried_again(
     scene: Scene, reactions: Reactions
 ) -> None:
-    diverged = VersionTrainingFailed("the loss stopped being a finite number", non_finite=True)
+    diverged = VersionTrainingFailed("the loss is no longer a finite number", non_finite=True)
     experiment = run_to_the_end(
         scene.store,
         Policy(reactions),

@@ -93,6 +93,10 @@ def test_fields_are_personal_by_their_type() -> None:
     }
     assert without_personal(ADDED) == ImageAdded("project-1", SHA, 8, 8, ERASED, {})
     assert without_personal(ImageRemoved()) == ImageRemoved()
+    ada = AccountOpened("ada", "person")
+    assert without_personal(ada) == ada
+    known = AccountOpened("ada", "person", "ada@example.com")
+    assert without_personal(known) == AccountOpened("ada", "person", ERASED)
 
 
 def test_nothing_personal_is_stored_in_plain_text(store: Store, migrated: Database) -> None:

@@ -108,7 +108,8 @@ def accept_results(store: Store) -> None:
     """Accept every reported result as it is, which the server else checks and measures first."""
     for recorded in store.read_all(names=REACTS_TO):
         reported, version_id = recorded.event, recorded.entity_id
-        assert isinstance(reported, VersionResultReported)
+        if not isinstance(reported, VersionResultReported):
+            continue
         version = version_of(store, version_id)
         if result_in_check(version, reported.attempt) is None:
             continue

@@ -14,7 +14,7 @@ from application.log.store import Store
 from application.training import results
 from application.training.ingest import Delivered, Ingest
 from application.training.policies import version_of
-from application.training.results import ResultRefused
+from application.training.results import Claim, ResultRefused
 from domain.aggregates import VERSION
 from domain.event import Event
 from domain.training.results import MOST_REFUSED, AcceptResult, VersionReportRefused
@@ -63,9 +63,9 @@ def spoilt(chance: random.Random) -> list[dict[str, Any]]:
     return run
 
 
-def refused(version: Version) -> AcceptResult:
+def refused(version: Version, claim: Claim) -> AcceptResult:
     """Nothing is stored here, so whatever is claimed of it is refused."""
-    raise ResultRefused(f"nothing is stored of version {version.name}")
+    raise ResultRefused(f"nothing is stored of version {version.name}: {claim.checkpoint}")
 
 
 def check(events: list[Event]) -> None:

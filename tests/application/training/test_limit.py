@@ -58,7 +58,7 @@ def test_a_training_that_has_ended_makes_room(
 ) -> None:
     first = train(request())
     train(request())
-    with pytest.raises(TooMany, match="2 of your trainings wait or run"):
+    with pytest.raises(TooMany, match="2 of your trainings are queued or running"):
         train(request())
     do(store, lambda session: session.change(VERSION, first, CancelVersion()))
     train(request())
@@ -102,7 +102,7 @@ def test_an_experiment_counts_as_the_trials_that_it_may_have_at_once(
             request(), lambda s: start_experiment(s, scene.view, plan), more=concurrency
         ).id
 
-    with pytest.raises(TooMany, match="3 are wanted"):
+    with pytest.raises(TooMany, match="3 more were requested"):
         start(3)
     experiment_id = start(2)
     with pytest.raises(TooMany):

@@ -53,7 +53,7 @@ def test_systems_that_start_at_once_choose_different_ports(monkeypatch: pytest.M
 def test_a_port_that_is_wanted_and_taken_is_refused() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(click.ClickException, match=f"port {port} is taken"):
+        with pytest.raises(click.ClickException, match=f"port {port} is in use"):
             claimed_port(LOOPBACK, port).__enter__()
 
 
@@ -79,7 +79,7 @@ def test_a_process_with_the_pid_of_an_earlier_owner_is_not_stopped(
         try:
             (tmp_path / "lock").write_text(f"{innocent.pid}\n")
             stop_running(tmp_path)
-            assert "nothing runs" in capsys.readouterr().out
+            assert "nothing is running" in capsys.readouterr().out
             assert innocent.poll() is None
         finally:
             innocent.kill()

@@ -26,5 +26,6 @@ def test_a_version_from_before_the_rule_was_recorded_was_read_by_rule_1() -> Non
     pillow, decoder = _different(history(before), again)
     assert pillow.startswith("pillow was None and is ")
     assert decoder == (
-        "decoder was '1' and is '2' (from 1 to 2, images with transparency are read otherwise)"
+        "decoder was '1' and is '2' (between 1 and 2, the reading of images with transparency"
+        " changed)"
     )

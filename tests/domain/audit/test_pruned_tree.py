@@ -75,5 +75,5 @@ def test_of_one_leaf_it_is_its_inclusion_proof() -> None:
 def test_what_was_left_out_is_taken_first() -> None:
     pruning = Pruning()
     pruning.leave_out(leaf_hash(b""))
-    with pytest.raises(ValueError, match="come before it"):
+    with pytest.raises(ValueError, match="leaves before it"):
         pruning.keep()

@@ -105,7 +105,7 @@ def test_no_two_events_say_the_same() -> None:
 
 
 def test_an_event_without_words_is_refused() -> None:
-    with pytest.raises(LookupError, match=r"no words for project\.created"):
+    with pytest.raises(LookupError, match=r"no description of project\.created"):
         told("version", project.ProjectCreated("Zoo"))
 
 

@@ -278,7 +278,7 @@ def test_an_image_is_erased_whether_it_is_there_or_removed(history: tuple[Event,
 
 def test_an_erasure_needs_an_image_and_a_reason() -> None:
     given().when(EraseImage("consent withdrawn")).then(NotFound, field="image_id")
-    given(ADDED).when(EraseImage(" ")).then(Invalid, field="reason", says="empty")
+    given(ADDED).when(EraseImage(" ")).then(Invalid, field="reason", says="enter a reason")
     given(ADDED).when(EraseImage("a\nb")).then(Invalid, field="reason")
     given(ADDED).when(EraseImage("x" * 1001)).then(Invalid, field="reason", says="at most 1000")
 

@@ -82,7 +82,8 @@ def test_concepts_join_together() -> None:
 
 def test_a_label_is_used_once() -> None:
     given(CREATED, CAT).when(add(c2="cat")).then(Conflict, field="label")
-    given(CREATED).when(add(c1="cat", c2="cat ")).then(Conflict, field="label")
+    twice = given(CREATED).when(add(c1="cat", c2="cat "))
+    twice.then(Conflict, field="labels", says="the label 'cat' is given twice")
 
 
 def test_no_concept_is_no_command() -> None:

@@ -40,7 +40,7 @@ def test_a_trainer_is_registered_once() -> None:
     given().when(register()).then(REGISTERED)
     given(REGISTERED).when(register()).then(Conflict, field="name")
     given(REGISTERED, TrainerRetired()).when(register()).then(
-        Conflict, field="name", says="already, retired"
+        Conflict, field="name", says="already exists, retired"
     )
 
 

@@ -12,12 +12,20 @@ from domain.training.messages import (
     AnyReport,
     Completed,
     Failed,
+    OnnxMade,
     Predicted,
     Purpose,
     Report,
     SplitFigures,
     Started,
     TrainJob,
+)
+from domain.training.onnx import (
+    RequestOnnx,
+    VersionOnnxFailed,
+    VersionOnnxMade,
+    VersionOnnxRequested,
+    VersionOnnxStarted,
 )
 from domain.training.predictions import (
     RequestSuggestions,
@@ -134,7 +142,9 @@ def test_reports_of_other_requests_and_of_superseded_deliveries_count_for_nothin
 def test_another_worker_cannot_report_on_it() -> None:
     history = *READY, requested(), begun()
     told(*history).when(of_test(PREDICTED, worker="w2")).then(Conflict, says="worker w1 has")
-    told(*history).when(of_test(START, delivery=2, worker="w2")).then(Conflict, says="in the name")
+    told(*history).when(of_test(START, delivery=2, worker="w2")).then(
+        Conflict, says="cannot start as"
+    )
 
 
 def test_reports_of_a_training_and_of_a_test_are_not_taken_for_each_other() -> None:
@@ -165,6 +175,27 @@ def test_suggestions_are_requested_and_made_beside_an_evaluation() -> None:
     told(*both, begun_too, made).when(of_suggestions(predicted)).then()
     told(*both, begun_too, made).when(of_test(PREDICTED)).then(evaluated())
     told(*both).when(of_test(predicted)).then()
+
+
+def test_one_onnx_file_is_made_and_a_failed_one_is_requested_again() -> None:
+    ask, asked = RequestOnnx(), VersionOnnxRequested(1, "best")
+    given(CREATED).when(ask).then(Conflict, says="only a ready one has an ONNX file")
+    given(*READY, requested()).when(ask).then(asked)
+    given(*READY, asked).when(ask).then()
+    began = VersionOnnxStarted(1, 1, "w1", "cpu", {"torch": "2"})
+    made = VersionOnnxMade(1, "best", "file", 9, 4, 0.5)
+    told(*READY, asked).when(of_onnx(START)).then(began)
+    told(*READY, asked, began).when(of_onnx(OnnxMade("best", "file", 9, 4, 0.5))).then(made)
+    given(*READY, asked, began, made).when(ask).then()
+    told(*READY, asked, began, made).when(of_onnx(Failed("late"))).then()
+    failed = VersionOnnxFailed(1, "no")
+    told(*READY, asked, began).when(of_onnx(Failed("no"))).then(failed)
+    given(*READY, asked, failed).when(ask).then(VersionOnnxRequested(2, "best"))
+    told(*READY, asked, began).when(of_onnx(PREDICTED)).then()
+
+
+def of_onnx(body: AnyReport) -> Report:
+    return msgspec.structs.replace(report(body), purpose=Purpose.ONNX)
 
 
 def of_suggestions(body: AnyReport) -> Report:

@@ -192,7 +192,7 @@ def test_a_version_that_is_prepared_or_trained_is_stopped_once(history: tuple[Ev
     ("history", "says"),
     [
         ((), "cancel it"),
-        ((started(), EVALUATING), "nearly done"),
+        ((started(), EVALUATING), "almost done"),
         ((started(), COMPLETED), "ready"),
         ((started(), TRAINING, STOP, STOPPED), "stopped"),
         ((started(), FAILED), "failed"),

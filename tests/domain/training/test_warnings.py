@@ -16,7 +16,7 @@ def test_a_training_that_can_learn_is_not_warned_of() -> None:
 
 def test_a_concept_without_training_images_is_named() -> None:
     (warning,) = warnings_of(OPTIONS, CONCEPTS, {"c1": 8}, None)
-    assert warning.startswith("No training image holds dog:")
+    assert warning.startswith("No training image has dog:")
 
 
 @pytest.mark.parametrize(

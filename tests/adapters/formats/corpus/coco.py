@@ -50,7 +50,7 @@ CASES = [
             "val2017/c.png": (VALIDATION, WITHOUT),
         },
         left_out=("test2017/d.png",),
-        notes=("images without annotations are taken as without concept",),
+        notes=("images without annotations are imported as without concept",),
     ),
     case(
         "roboflow: COCO with a category that is only a parent",
@@ -68,7 +68,7 @@ CASES = [
             "valid/valid.png": (VALIDATION, boxed("cat")),
             "test/test.png": (TEST, boxed("cat")),
         },
-        notes=("category 'pets' is only the parent of others",),
+        notes=("category 'pets' is only a parent of others",),
     ),
     case(
         "label studio: COCO, whose result.json has paths in images/",

@@ -5,7 +5,7 @@ from tests.adapters.formats.corpus.case import IMAGE, TEST, TRAIN, VALIDATION, W
 
 AB = {"a.png": IMAGE, "b.png": IMAGE}
 BOTH = {"a.png": (None, "cat"), "b.png": (None, "dog")}
-NEGATIVE = "images without boxes are taken as without concept"
+NEGATIVE = "images without boxes are imported as without concept"
 VIA = (
     "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
     "region_attributes\n"

@@ -2,7 +2,7 @@
 
 from tests.adapters.formats.corpus.case import IMAGE, TEST, TRAIN, VALIDATION, case
 
-NO_IMAGE = "files that are no images are left out"
+NO_IMAGE = "files that are not images are left out"
 CASES = [
     case(
         "torchvision: ImageFolder with other files beside it",

@@ -12,7 +12,7 @@ from tests.adapters.formats.corpus.case import (
     case,
 )
 
-FROM_0, FROM_1 = "boxes count from 0", "boxes count from 1"
+FROM_0, FROM_1 = "boxes are counted from 0", "boxes are counted from 1"
 FULL = "<object><name>frame</name><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>200</xmax>" \
     "<ymax>100</ymax></bndbox></object>"  # fmt: skip
 
@@ -97,7 +97,7 @@ CASES = [
             "JPEGImages/a.png": (None, (("cat", BOX), ("frame", Box(0, 0, 1, 1)))),
             "JPEGImages/b.png": (None, WITHOUT),
         },
-        notes=(FROM_0, "images without objects are taken as without concept"),
+        notes=(FROM_0, "images without objects are imported as without concept"),
     ),
     case(
         "roboflow: XML in the folder of each split",

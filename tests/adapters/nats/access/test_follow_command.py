@@ -46,7 +46,7 @@ async def publish_renaming(client: Client) -> None:
     [
         (SUBSCRIBER, "other", "the subscriber mine, whose only consumer is 'mine', not 'other'"),
         (WORKER, None, "worker-mine, which may not follow"),
-        (None, None, "NATS does not let you in"),
+        (None, None, "NATS refused the connection"),
     ],
 )
 def test_a_seed_that_may_not_follow_is_refused_at_once(

@@ -124,7 +124,10 @@ def test_a_schema_of_a_published_version_is_not_overwritten() -> None:
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        (("view.painted", 1), "view.painted: the event is gone, but its version 1 is published"),
+        (
+            ("view.painted", 1),
+            "view.painted: the event was removed, but its version 1 is published",
+        ),
         (
             (NAME, VERSION + 1),
             f"{NAME}: version {VERSION + 1} is published, but the code has only {VERSION}",
@@ -145,5 +148,5 @@ def test_an_event_needs_its_golden_sample(tmp_path: Path) -> None:
 
 def test_an_older_schema_is_not_lost() -> None:
     left = {form: schema for form, schema in published().items() if form != ("image.added", 1)}
-    with pytest.raises(Incompatible, match=r"image.added: the schema of version 1 is gone"):
+    with pytest.raises(Incompatible, match=r"image.added: the schema of version 1 was removed"):
         generated(left)

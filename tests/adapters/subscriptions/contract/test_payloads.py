@@ -45,4 +45,4 @@ def test_what_is_published_today_is_as_the_newest_schema_says(name: str) -> None
 
 
 def test_the_generated_files_are_up_to_date() -> None:
-    assert drift() == [], "run `make contract`, look at what changed, and commit it"
+    assert drift() == [], "run `make contract`, review the changes, and commit them"

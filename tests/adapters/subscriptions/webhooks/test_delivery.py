@@ -103,7 +103,7 @@ def test_a_receiver_that_fails_for_too_long_is_parked_with_the_reason(idle_hooks
         eventually(lambda: hooks.state(hook)[0] == "parked")
         reason = hooks.state(hook)[1]
         assert reason is not None
-        assert reason.startswith("every try since ")
+        assert reason.startswith("every attempt since ")
         assert reason.endswith("failed: answered 500")
         hooks.receiver.reply = lambda _: OK
         tries = len(hooks.receiver.at("down"))
@@ -258,7 +258,7 @@ def test_nobody_is_told_through_a_webhook_what_they_may_not_see_any_more(hooks: 
     hooks.depose(eve, project_id)
     untold = hooks.rename(project_id, 2)
     eventually(lambda: hooks.state(hook)[0] == "parked")
-    assert str(hooks.state(hook)[1]).startswith("eve, its owner, does not administer")
+    assert str(hooks.state(hook)[1]).startswith("eve, its owner, no longer administers")
     assert set(hooks.receiver.sequences("hers")) == set(told)
     hooks.change(hook, ResumeWebhook())
     hooks.served(hook)

@@ -48,7 +48,7 @@ def test_a_receiver_is_given_up_when_the_time_is_over(days: float, given_up: boo
     place = PACE.after(DeliveryState(7), FAILED, NOW)
     reason = PACE.given_up(place, FAILED, NOW + timedelta(days=days))
     assert (reason is not None) is given_up
-    assert reason in {None, "every try since 2026-03-04 05:06 UTC failed: answered 500"}
+    assert reason in {None, "every attempt since 2026-03-04 05:06:07 UTC failed: answered 500"}
 
 
 @pytest.mark.parametrize(

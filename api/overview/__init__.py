@@ -1,0 +1,1 @@
+"""What leads to everything else: home, the search, the documentation, and what waits for people."""

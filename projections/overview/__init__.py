@@ -1,0 +1,1 @@
+"""Queries over several read models, for the pages that lead to all others."""
