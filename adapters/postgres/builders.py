@@ -67,10 +67,15 @@ def _named(names: Sequence[str]) -> list[ReadModel]:
 
 
 def _groups(read_models: Sequence[ReadModel]) -> list[list[ReadModel]]:
-    """Read models to be built together: they read the same events, and so the log once."""
+    """Read models to be built together, in a process: they read much the same events.
+
+    On two cores those of all events share the process of those of images, as a further process
+    would read the log again.
+    """
     groups: dict[tuple[bool, bool], list[ReadModel]] = defaultdict(list)
     for read_model in read_models:
-        groups[read_model.names == EVERYTHING, reads_images(read_model)].append(read_model)
+        apart = read_model.names == EVERYTHING and (os.cpu_count() or 1) > 2
+        groups[apart, reads_images(read_model)].append(read_model)
     return list(groups.values())
 
 

@@ -28,11 +28,13 @@ ADDED = name_of(ImageAdded)
 _EVENTS_OF = SQL(
     "SELECT wanted.stream AS originator_id, found.originator_version, found.topic, found.state"
 )
+# A sum is in no index: before PostgreSQL has analysed a log that grows, it takes the events up to a
+# position for as few as those of a stream, and would read them all for each stream.
 _OF_EACH = """
     CROSS JOIN LATERAL (
         SELECT originator_version, topic, state FROM {events}
         WHERE originator_id = wanted.stream
-          AND notification_id > 0 AND notification_id <= %(upto)s::bigint
+          AND notification_id + 0 > 0 AND notification_id + 0 <= %(upto)s::bigint
         OFFSET 0
     ) AS found ORDER BY wanted.stream COLLATE "C", found.originator_version
 """

@@ -65,16 +65,14 @@ blocks = Table(
 """The positions of a block that match a term, from the left, and the times of their events."""
 
 
-class _Bitmap(msgspec.Struct):
+class _Bitmap:
     """The positions of a block that match a term: bit `n` from the right is position `n`."""
 
-    first_at: datetime
-    last_at: datetime
-    bits: int = 0
+    __slots__ = ("bits", "first_at", "last_at")
 
-    def add(self, position: int, at: datetime) -> None:
-        self.bits |= 1 << position % BLOCK
-        self.first_at, self.last_at = min(self.first_at, at), max(self.last_at, at)
+    def __init__(self, at: datetime) -> None:
+        self.bits = 0
+        self.first_at = self.last_at = at
 
     @property
     def members(self) -> str:
@@ -196,11 +194,16 @@ def _project(page: Sequence[Recorded], known: _Scopes) -> Iterator[Write]:
         elif recorded.kind != PROJECT:
             scopes.append({"stream": stream, **msgspec.to_builtins(scope)})
             known.add(stream, scope)
+        block, bit = position // BLOCK, 1 << position % BLOCK
         for term in _terms(recorded, scope):
-            key = term, position // BLOCK
-            if key not in bitmaps:
-                bitmaps[key] = _Bitmap(at, at)
-            bitmaps[key].add(position, at)
+            bitmap = bitmaps.get((term, block))
+            if bitmap is None:
+                bitmap = bitmaps[term, block] = _Bitmap(at)
+            elif at > bitmap.last_at:
+                bitmap.last_at = at
+            elif at < bitmap.first_at:
+                bitmap.first_at = at
+            bitmap.bits |= bit
         if scope is None or scope.project_id is None:
             by_stream.append({"position": position, "at": at, "stream": stream})
     # A model's project is that of its view, which may have been created in this page.

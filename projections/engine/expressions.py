@@ -1,10 +1,12 @@
 """Expressions of SQL, evaluated on a row in memory."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Dialect, Table
+from psycopg.types.json import Jsonb
+from sqlalchemy import JSON, BindParameter, Column, Dialect, Table
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -51,8 +53,7 @@ class Values:
             case Grouping():
                 return value(expression.element)
             case BooleanClauseList() if expression.operator is operators.and_:
-                clauses = [value(clause) for clause in expression.clauses]
-                return lambda row, parameters: all(met(row, parameters) for met in clauses)
+                return all_of([value(clause) for clause in expression.clauses])
             case FunctionElement(name="coalesce"):
                 options = [value(option) for option in expression.clauses]
                 return lambda row, parameters: next(
@@ -66,7 +67,10 @@ class Values:
 
     def adapter(self, typed: Column[Any] | BindParameter[Any]) -> Callable[[Any], Any] | None:
         """What converts values for psycopg, as it does for statements that are sent."""
-        return typed.type.dialect_impl(self._dialect).bind_processor(self._dialect)
+        adapt = typed.type.dialect_impl(self._dialect).bind_processor(self._dialect)
+        if adapt is None or not isinstance(typed.type, JSON):
+            return adapt
+        return lambda value: encoded(adapt(value))
 
     def _parameter(self, parameter: BindParameter[Any]) -> Value:
         adapt = self.adapter(parameter)
@@ -77,6 +81,20 @@ class Values:
         if adapt is None:
             return lambda _row, parameters: parameters[name]
         return lambda _row, parameters: adapt(parameters[name])
+
+
+def encoded(document: Jsonb | None) -> Jsonb | None:
+    """The document with its text, so that it is encoded once, in however many rows it is."""
+    return None if document is None else Jsonb(json.dumps(document.obj), dumps=str)
+
+
+def all_of(conditions: Sequence[Value]) -> Value:
+    if len(conditions) == 1:
+        return conditions[0]
+    if len(conditions) == 2:
+        first, second = conditions
+        return lambda row, parameters: first(row, parameters) and second(row, parameters)
+    return lambda row, parameters: all(met(row, parameters) for met in conditions)
 
 
 def _binary(operator: Any, left: Value, right: Value) -> Value:

@@ -32,7 +32,15 @@ from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDo
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnElement
 
-from projections.engine.expressions import NotUnderstood, Parameters, Row, Value, Values
+from projections.engine.expressions import (
+    NotUnderstood,
+    Parameters,
+    Row,
+    Value,
+    Values,
+    all_of,
+    encoded,
+)
 from projections.engine.read_model import ROWS, Write
 
 Run = Callable[[Parameters], None]
@@ -203,7 +211,7 @@ class Interpreter:
         if any(getattr(each, "table", None) is not given for each in query.selected_columns):
             raise NotUnderstood(str(statement))
         adapted = [
-            (place, Jsonb if isinstance(column.type, JSON) else list)
+            (place, _document if isinstance(column.type, JSON) else list)
             for place, column in enumerate(rows.table.columns)
             if isinstance(column.type, JSON | ARRAY)
         ]
@@ -280,13 +288,19 @@ class Interpreter:
             raise NotUnderstood(str(where))
         key = keys[0]
 
+        met = all_of(others) if others else None
+
         def chosen(parameters: Parameters) -> Sequence[Row]:
             group = rows.group(key([], parameters)).values()
-            if not others:
+            if met is None:
                 return list(group)
-            return [row for row in group if all(met(row, parameters) for met in others)]
+            return [row for row in group if met(row, parameters)]
 
         return chosen
+
+
+def _document(value: Any) -> Jsonb | None:
+    return encoded(Jsonb(value))
 
 
 def _conjunction(where: ColumnElement[Any]) -> list[Any]:

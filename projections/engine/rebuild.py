@@ -36,7 +36,8 @@ def rebuild_within(
     The old live ones serve queries until then.
     """
     head = source.head()
-    fill(within(engine, schema), source, [Goal(each, head) for each in read_models])
+    goals = [Goal(each, head) for each in read_models]
+    fill(within(engine, schema), source, goals, logged=True)
     return [_go_live(engine, source, read_model, schema) for read_model in read_models]
 
 
@@ -44,8 +45,7 @@ def _go_live(engine: Engine, source: EventSource, read_model: ReadModel, schema:
     advance(within(engine, schema), source, read_model, source.head())
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in read_model.metadata.sorted_tables:
-            # LOGGED to survive a crash, ANALYZE so that the first queries have good plans.
-            connection.execute(text(f'ALTER TABLE {schema}."{table.name}" SET LOGGED'))
+            # So that the first queries have good plans.
             connection.execute(text(f'VACUUM (ANALYZE) {schema}."{table.name}"'))
     return switch(engine, source, read_model, schema)
 

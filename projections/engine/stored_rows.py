@@ -5,10 +5,14 @@ again where an event changes them.
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from struct import pack
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.types.json import Jsonb
 from sqlalchemy import JSON, Engine, Table
 
@@ -22,6 +26,33 @@ MOST_ROWS = 100_000
 
 MOST_JOINED = 10_000
 """Rows of a table in memory that nothing changes any more."""
+
+
+class _Numbers(Dumper):
+    """Dumps a list of numbers for COPY; psycopg's own, for arrays of any kind, takes six times as
+    long."""
+
+    format = Format.BINARY
+    element, code, size = 0, "", 0
+
+    def dump(self, obj: Sequence[float]) -> bytes:
+        # As array_recv reads it: dimensions, whether there are NULLs, the type of elements, and
+        # of each dimension its length and lower bound; then each element with its length.
+        cells = chain.from_iterable((self.size, number) for number in obj)
+        count = len(obj)
+        if not count:
+            return pack("!iii", 0, 0, self.element)
+        return pack(f"!iiiii{f'i{self.code}' * count}", 1, 0, self.element, count, 1, *cells)
+
+
+class _Doubles(_Numbers):
+    oid = psycopg.adapters.types["float8"].array_oid
+    element, code, size = psycopg.adapters.types["float8"].oid, "d", 8
+
+
+class _Integers(_Numbers):
+    oid = psycopg.adapters.types["int4"].array_oid
+    element, code, size = psycopg.adapters.types["int4"].oid, "i", 4
 
 
 class StoredRows:
@@ -70,10 +101,16 @@ class StoredRows:
                 self._name(rows.table), names
             )
             types = self._types_of(driver, rows.table)
-            with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            with driver.cursor() as cursor, self._fast(cursor).copy(statement) as copy:
                 copy.set_types(types)
                 for row in some:
                     copy.write_row(row)
+
+    @staticmethod
+    def _fast(cursor: psycopg.Cursor) -> psycopg.Cursor:
+        for dumper in (_Doubles, _Integers):
+            cursor.adapters.register_dumper(list, dumper)
+        return cursor
 
     def _load(self, rows: TableRows, value: Any) -> Group:
         """A group that was stored; it is in memory alone from then on."""

@@ -85,6 +85,20 @@ def test_no_read_of_some_streams_scans_a_table(grown: Store, migrated: Database,
     assert "Seq Scan" not in used
 
 
+def test_streams_are_looked_up_by_their_names_before_the_log_is_analysed(
+    store: Store, migrated: Database
+) -> None:
+    statement, parameters = statements(store)["streams"]
+    with psycopg.connect(migrated.admin_url) as connection:
+        connection.execute(_MANY, {"streams": STREAMS, "each": EACH})
+        for mode in ("custom", "generic"):
+            connection.execute(SQL("SET plan_cache_mode = {}").format(f"force_{mode}_plan"))
+            explain = SQL("EXPLAIN {}").format(statement)
+            plan = connection.execute(explain, parameters, prepare=True).fetchall()
+            assert "stemma_events_notification_id_idx" not in str(plan)
+            assert "stemma_events_pkey" in str(plan)
+
+
 def test_images_are_found_though_thousands_were_added_later(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
