@@ -73,6 +73,6 @@ def test_the_search_works_in_pages_that_are_opened_as_files(site: Path) -> None:
             page.goto((site / "tutorials" / "operator.html").as_uri())
             page.locator("input[name=query]").fill("near-duplicates")
             found = page.locator(".md-search-result__link").first
-            expect(found).to_have_attribute("href", re.compile(r"^\.\./.*groups\.html"))
+            expect(found).to_have_attribute("href", re.compile(r"groups\.html"))
         finally:
             browser.close()

@@ -41,6 +41,7 @@ def versions() -> None:
 versions.add_command(test_set.order_command)
 versions.add_command(test_set.list_command)
 versions.add_command(adopt_command)
+versions.add_command(thresholds_command)
 versions.add_command(source_command)
 
 

@@ -23,5 +23,5 @@ class Waiting(msgspec.Struct, frozen=True):
     def _workers(self) -> str:
         count = self.workers_online
         if count is None:
-            return "and NATS does not say which workers are online"
+            return "and NATS does not answer: how many workers are online is unknown"
         return f"{count or 'no'} worker{'' if count == 1 else 's'} online"

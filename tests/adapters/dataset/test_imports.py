@@ -297,7 +297,7 @@ def test_paths_outside_the_imports_folders_are_refused(importer: Importer, tmp_p
     [
         ({}, "no annotation format"),
         ({"notes.md": "hello"}, "no annotation format"),
-        ({"a.csv": "file,label\n"}, "not an image"),
+        ({"a.csv": "file,label\n"}, "no image"),
         ({"a.csv": "file,label\n", "b.jsonl": '{"views": []}'}, "csv and studio"),
     ],
 )

@@ -1,6 +1,7 @@
 """Videos become images: the exact frames, at a rate or at scenes; what is damaged is refused."""
 
 import io
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_a_truncated_video_is_refused(importer: Importer, tmp_path: Path, where:
     ending = importer.take(cut)
     assert isinstance(ending, ImportRefused)
     assert ending.reason.startswith("cut.mp4: it ")
-    assert "truncated" in ending.reason
+    assert re.search("cut off|truncated", ending.reason)
     assert importer.images() == {}
 
 

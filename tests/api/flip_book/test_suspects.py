@@ -327,11 +327,11 @@ def test_the_command_lists_and_decides(site: Scene, monkeypatch: pytest.MonkeyPa
         return result.output
 
     assert "predicted 'zero' in 2 of 3 epochs, never learned" in stemma()
-    assert "2 of 2; in all 2 open" in stemma()
+    assert "2 of 2; in total 2 open" in stemma()
     assert stemma("--csv").startswith("item,image_id,file_name")
     assert json.loads(stemma("--json", "--split", "train"))["count"] == 2
     assert "1 upheld" in stemma(asked.images[1], "--uphold")
-    assert "1 of 1; in all 1 open, 1 upheld" in stemma()
+    assert "1 of 1; in total 1 open, 1 upheld" in stemma()
     refused = CliRunner().invoke(main, ["suspects", version_id, "--uphold"])
     assert refused.exit_code == 2
 

@@ -217,7 +217,7 @@ def test_a_projection_that_stands_still(well: World, monkeypatch: pytest.MonkeyP
         assert well.unwell()[last].endswith("and is 7 events behind")
         monkeypatch.setattr(health, "STALLED_SECONDS", 60.0)
         monkeypatch.setattr(health, "FAR_BEHIND", 6)
-        assert well.unwell()[last] == "is 7 events behind"
+        assert well.unwell()[last] == "is 7 behind"
     eventually(lambda: behind(last) == 0)
 
 
