@@ -9,6 +9,7 @@ from cli.later import LaterGroup
 from cli.library import test_set
 from cli.library.adoption import adopt_command
 from cli.library.source import source_command
+from cli.library.thresholds import thresholds_command
 from cli.output import json_option, print_json, print_list
 from domain.formatting import moment_of
 
