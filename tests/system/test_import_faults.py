@@ -101,7 +101,7 @@ def test_what_is_refused_is_told_at_the_terminal(system: RunningSystem, tmp_path
         (("import", source, "--project", "Refused", "--format", "xls"), "format is 'xls'"),
         (("import", "/etc", "--project", "Refused", "--on-server"), "STEMMA_IMPORT_ROOTS"),
         (("import", tmp_path / "nowhere", "--project", "New"), "nowhere"),
-        (("import", source, "--project", "New", "--dry-run"), "no project 'New'"),
+        (("import", source, "--project", "New", "--dry-run"), "project 'New' not found"),
         (("export", tmp_path / "a.zip", "--project", "New", "--format", "csv"), "no project"),
         (("manifest", "nothing"), "no version"),
     ):
