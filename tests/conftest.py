@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests may take."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ LONGEST_FIRST = (
     "gpu_worker/test_recipes.py",
     "gpu_worker/test_control.py",
     "system/test_take_away.py",
+    "system/test_own_training.py",
+    "api/client/test_faults.py",
+    "gpu_worker/test_model_code.py",
     "gpu_worker/test_group.py",
     "api/pages/test_pages.py",
     "api/training/test_train_dialog.py",
@@ -75,6 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` gives whole files to its processes, in this order."""
     place = {Path(__file__).parent / name: at for at, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
