@@ -138,7 +138,7 @@ def test_a_refused_import_names_file_and_line(
     page.get_by_label("Archive or video", exact=True).set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
     expect_status(page, "refused")
-    expect(page.locator("[data-reason]")).to_contain_text("25 lines or files cannot be taken")
+    expect(page.locator("[data-reason]")).to_contain_text("25 lines or files cannot be imported")
     expect(page.locator("[data-problem-at]")).to_have_count(20)
     expect(page.locator("[data-problem-at]").first).to_contain_text("annotations.csv:3")
     with page.expect_download() as saved:
