@@ -115,7 +115,7 @@ def test_images_listed_without_annotations_become_what_is_asked_for(
     [image] = importer.images().values()
     assert image.annotations == {}
     ending = completed(importer.take(source))
-    assert any("are taken as without concept" in remark.text for remark in ending.summary)
+    assert any("are imported as without concept" in remark.text for remark in ending.summary)
     [image] = importer.images().values()
     assert [said.without_concept for said in image.annotations.values()] == [True]
 
