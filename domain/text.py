@@ -15,6 +15,9 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202
 """Unicode's control characters (Cc), halves of a surrogate pair (Cs), line breaks (Zl, Zp), and
 those that reorder text."""
 
+_NOUNS = {"why": "reason"}
+"""Fields that are published under another word."""
+
 _LAYOUT = {ord(char): " " for char in "\n\r\t"}
 
 
@@ -52,7 +55,7 @@ def clean_name(value: str, field: str = "name", longest: int = MAX_NAME) -> str:
     """The name without surrounding space. Raises `Invalid` if empty, too long or no text."""
     name = value.strip()
     if not name:
-        raise Invalid(f"enter a {field}", field=field)
+        raise Invalid(f"enter a {_NOUNS.get(field, field)}", field=field)
     if len(name) > longest:
         raise Invalid(f"{field} has {len(name)} characters; at most {longest} fit", field=field)
     refuse_controls(name, field)

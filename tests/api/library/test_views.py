@@ -83,7 +83,7 @@ def test_a_view_is_archived_restored_and_its_model_forked_on_its_page(
     page.locator("[data-fork]").get_by_label("one", exact=True).uncheck()
     fork = page.get_by_role("button", name="Fork model")
     fork.click()
-    expect(page.get_by_text("why is empty")).to_be_visible()
+    expect(page.get_by_text("enter a reason")).to_be_visible()
     page.get_by_label("Reason").fill("only even digits")
     fork.click()
     expect(page.get_by_text("forked from")).to_contain_text("only even digits")
