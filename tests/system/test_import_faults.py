@@ -103,7 +103,7 @@ def test_what_is_refused_is_told_at_the_terminal(system: RunningSystem, tmp_path
         (("import", tmp_path / "nowhere", "--project", "New"), "nowhere"),
         (("import", source, "--project", "New", "--dry-run"), "project 'New' not found"),
         (("export", tmp_path / "a.zip", "--project", "New", "--format", "csv"), "project 'New' not found"),
-        (("manifest", "nothing"), "no version"),
+        (("manifest", "nothing"), "version 'nothing' not found"),
     ):
         told = run(system, *arguments)
         assert told.returncode != 0
