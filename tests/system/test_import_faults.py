@@ -102,7 +102,10 @@ def test_what_is_refused_is_told_at_the_terminal(system: RunningSystem, tmp_path
         (("import", "/etc", "--project", "Refused", "--on-server"), "STEMMA_IMPORT_ROOTS"),
         (("import", tmp_path / "nowhere", "--project", "New"), "nowhere"),
         (("import", source, "--project", "New", "--dry-run"), "project 'New' not found"),
-        (("export", tmp_path / "a.zip", "--project", "New", "--format", "csv"), "project 'New' not found"),
+        (
+            ("export", tmp_path / "a.zip", "--project", "New", "--format", "csv"),
+            "project 'New' not found",
+        ),
         (("manifest", "nothing"), "version 'nothing' not found"),
     ):
         told = run(system, *arguments)
