@@ -1,5 +1,6 @@
 """The search by name, what waits for people, and the documentation, as calls without a browser."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -11,6 +12,12 @@ from domain.access.account import account_id
 from domain.training.messages import EpochItems, Failed
 from projections.overview import tasks
 from tests.api.scene import DIGEST, Scene
+
+LOCAL = re.compile(r'href="(#[^"]*)"')
+"""Links to a place of the same page."""
+NOT_THERE_YET = {409, 410, 503}
+"""Pages and files that exist, of a version without stored files, and of workers without NATS."""
+OPENED_BY_SCRIPT = {"start-experiment"}
 
 
 def found(site: Scene, text: str, who: httpx.Client | None = None, limit: int = 20) -> list[str]:
@@ -163,3 +170,41 @@ def test_the_documentation_is_open_and_its_links_lead_somewhere(site: Scene) -> 
             page = path or "index"
             assert page in files() or page in anchors, f"{name}: {link}"
             assert not anchor or anchor in anchors[page], f"{name}: {link}"
+
+
+def test_every_link_of_every_page_leads_somewhere(site: Scene) -> None:
+    """One page of each form, from home on: its links, and their anchors, are there."""
+    project, view = site.trainable("Linked")
+    version = site.version(view)
+    site.begin(version)
+    site.epoch(version, 1)
+    site.finish(version)
+    site.version(view)
+    site.images(project, 11)
+    site.visible()
+    pages: dict[str, str] = {}
+    forms: set[str] = set()
+    waiting = [("", "/"), ("", "/workers"), ("", "/audit"), ("", "/webhooks"), ("", "/access")]
+    dead = []
+    while waiting:
+        place, link = waiting.pop()
+        address, _, anchor = html.unescape(link).partition("#")
+        form = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", address.partition("?")[0])
+        if address not in pages and form in forms:
+            continue
+        forms.add(form)
+        if address not in pages:
+            answer = site.http.get(address, headers={"Accept": "text/html"})
+            is_page = answer.headers["content-type"].startswith("text/html")
+            pages[address] = answer.text if is_page else ""
+            if answer.status_code >= 400 and answer.status_code not in NOT_THERE_YET:
+                dead.append(f"{place}: {link} {answer.status_code}")
+            found = re.findall(r'href="(/[^"]*)"', pages[address])
+            waiting += [(address, one) for one in found if not one.startswith("/static/")]
+            waiting += [(address, f"{address}{one}") for one in LOCAL.findall(pages[address])]
+        known = set(re.findall(r'id="([^"]*)"', pages[address]))
+        known |= OPENED_BY_SCRIPT
+        if anchor and "=" not in anchor and pages[address] and anchor not in known:
+            dead.append(f"{place}: {link} lacks its anchor")
+    assert not dead, "\n".join(dead)
+    assert {"/views/ID/lineage", "/projects/ID/imports", "/versions/ID/suspects"} <= forms
