@@ -30,6 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 JITTER = 0.25
 """The share of a pause by which it is longer at most: many clients do not return at once."""
 PROBLEM = "application/problem+json"
+MOST_OF_KEY = 200
 
 
 class Attempts:
@@ -41,7 +42,6 @@ class Attempts:
         self._request = request
         self._is_running = is_running
         self._deadline = time.monotonic() + patience
-        self._patience = patience
         self._pause = FIRST_PAUSE
 
     def pause_after(self, outcome: Outcome) -> float:
@@ -58,6 +58,8 @@ class Attempts:
             if not passing or not self._request.is_safe:
                 raise error
         else:
+            if isinstance(outcome, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+                raise StemmaError(f"{self._request.name} cannot be sent: {outcome}") from outcome
             error = Unreachable(
                 f"{self._request.method} {outcome.request.url}: no answer"
                 f" ({str(outcome) or type(outcome).__name__}); check that the server is running"
@@ -126,10 +128,19 @@ def headers_of(
     if request.media_types is not None:
         headers["Accept"] = request.media_types
     if request.is_command:
-        headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        headers["Idempotency-Key"] = str(uuid.uuid4()) if key is None else _checked(key)
     if if_match is not None:
         headers["If-Match"] = f'"{if_match}"'
     return headers
+
+
+def _checked(key: str) -> str:
+    """The key of a command, as the server takes it; never another one in its place."""
+    if not (1 <= len(key) <= MOST_OF_KEY and key.isascii() and key.isprintable()):
+        raise StemmaError(
+            f"key must have 1 to {MOST_OF_KEY} printable ASCII characters, got {key!r}"
+        )
+    return key
 
 
 def content_of(request: Request[Any]) -> dict[str, Any]:
