@@ -68,8 +68,10 @@ class Attempts:
             never_sent = isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout))
             if not self._request.is_safe and not never_sent:
                 raise error from outcome
-        pause = self._next_pause(outcome)
-        if time.monotonic() + pause > self._deadline or not self._is_running():
+        pause, left = self._next_pause(outcome), self._deadline - time.monotonic()
+        if not isinstance(outcome, httpx.Response):
+            pause = min(pause, left)  # the last attempt is at the end
+        if not 0 < pause <= left or not self._is_running():
             cause = outcome if isinstance(outcome, Exception) else None
             raise error from cause
         return pause

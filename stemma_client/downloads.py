@@ -36,7 +36,7 @@ def download(
         if digest is not None and target.exists() and sha256_of(target) == digest:
             return target
         _fetch_all(_Fetch(transport, request, partial, digest), target)
-        if digest is not None and (found := sha256_of(partial.path)) != digest:
+        if digest is not None and (found := sha256_of(partial.written())) != digest:
             partial.discard()
             raise DigestMismatch(
                 f"{target.name} has sha256 {found}, and the log names {digest}: try again; if this"

@@ -34,6 +34,11 @@ class Partial:
         """Write behind what is there."""
         self._file.write(piece)
 
+    def written(self) -> Path:
+        """The file, with all that was written to it."""
+        self._file.flush()
+        return self.path
+
     def empty(self) -> None:
         """Start again."""
         self._file.flush()

@@ -108,7 +108,7 @@ class ImageListController(Controller):
                 parents = parents_of(connection, [view_id], as_of=at)[view_id]
                 image_filter = msgspec.structs.replace(image_filter, parents=parents)
             if as_table:
-                table = _table(connection, project_id, image_filter, **page, as_of=at)
+                table = page_as_table(connection, project_id, image_filter, **page, as_of=at)
             else:
                 items = list_images(connection, project_id, image_filter, as_of=at, **page)
         if as_table:
@@ -119,7 +119,7 @@ class ImageListController(Controller):
         return Response(Images(items, following, position))
 
 
-def _table(
+def page_as_table(
     connection: Connection,
     project_id: str,
     filters: ImageFilter,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api.dataset.image_list import _table
+from api.dataset.image_list import page_as_table
 from api.dataset.images_table import images_table
 from domain.dataset.image import (
     Annotation,
@@ -66,7 +66,7 @@ def test_the_two_are_equal_for_every_filter_page_and_past(engine: Engine, seed: 
         for filters, page in product(FILTERS, pages):
             given = {"as_of": None} | page
             rows = images_table(list_images(connection, "p", filters, **given))
-            table = _table(connection, "p", filters, **given)
+            table = page_as_table(connection, "p", filters, **given)
             table.validate(full=True)
             assert table.schema == rows.schema
             assert table.to_pylist() == rows.to_pylist(), (filters, page)
