@@ -47,14 +47,14 @@ with Stemma(*sys.argv[1:3]) as s:
     run = view.train(name="first", key="first", **options)
     assert view.train(name="first", key="first", **options) == run
     assert [one.id for one in pets.versions()] == [run.id]
-    assert len(pets.versions().table) == 1 and "first" in run._repr_html_()
+    assert "first" in run._repr_html_()
     run.wait(timeout=240)
     assert len(s.metrics([run], "validation_loss")) == 1
     run.download(folder / "model")
     pets.export(folder / "export.zip", format="studio")
     for received in s.events(names=["version.created"]):
-        assert received.subject == f"version-{run.id}" and received.event.name == "first"
-        break
+        assert received.subject == f"version-{run.id}" and b"first" in received.payload
+        break  # of a newer kind, the event itself is `Unknown` here
     assert run.history()[0].event == "version.created"
     note = s.audit.checkpoint(at_least=s.status().head).note
     assert run.prove(note, weights=folder / "model").weights == run.row.checkpoint
@@ -103,7 +103,7 @@ def works(environment: CleanEnvironment, system: RunningSystem, images: Path) ->
     runtime = system.runtime
     argv = [str(environment.python), "-I", "-c", SCRIPT, runtime.api_url, runtime.api_key or ""]
     done = subprocess.run([*argv, str(images)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
 
