@@ -48,9 +48,7 @@ def test_a_form_sent_before_its_script_has_run_is_sent_by_it(site: Scene, page: 
     assert urlsplit(page.url)[2:4] == (address, "")
 
 
-def test_buttons_used_before_the_scripts_have_run_work_then(
-    site: Scene, page: Page
-) -> None:
+def test_buttons_used_before_the_scripts_have_run_work_then(site: Scene, page: Page) -> None:
     site.project("Early")
     site.visible()
     release = slow_scripts(page)
