@@ -35,6 +35,7 @@ from api.encoded_versions import EncodedVersions
 from api.lookups import look_up
 from api.moments import moment_in
 from api.own_writes import SEEN_FROM, OwnWrites
+from api.sampled_charts import SampledCharts
 from application.access.access import Access
 from application.log.recorder import Rows
 from application.log.store import AppendRefused
@@ -137,6 +138,7 @@ class Backend:
         self.books = Books(self.blobs)
         self.rankings = Rankings(self.blobs, blobs_url)
         self.versions = EncodedVersions()
+        self.charts = SampledCharts()
         self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()
