@@ -3,6 +3,7 @@
 import { call, newKey, Problem } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { listOf } from "./form_list.js";
+import * as messages from "./messages.js";
 import { clearProblem, showProblem } from "./problems.js";
 
 const unanswered = new WeakMap();
@@ -54,7 +55,7 @@ function contentOf(form) {
   if (!controls.length && !("body" in form.dataset)) return undefined;
   const body = {};
   for (const control of controls) {
-    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "enter a number" }]);
+    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: messages.ENTER_A_NUMBER }]);
     const value = valueOf(control);
     if (value === undefined) continue;
     const path = control.name.split(".");
@@ -83,7 +84,7 @@ export function valueOf(control) {
 function numbersIn(control) {
   const words = control.value.split(/[\s,;]+/).filter(Boolean);
   const wrong = words.find((word) => !Number.isFinite(Number(word)));
-  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: `${wrong} is not a number` }]);
+  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: messages.noNumber(wrong) }]);
   return words.map(Number);
 }
 

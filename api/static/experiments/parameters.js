@@ -3,6 +3,7 @@
 import { colour } from "../lines_chart.js";
 import { percent } from "../numbers.js";
 import { bestLast, styleOf } from "./lines.js";
+import * as messages from "./messages.js";
 
 const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];
 
@@ -24,7 +25,7 @@ export function parametersChart({ experiment: { best, objective }, trials, label
       line: { color, width },
       opacity,
       text: axes.map(({ name, texts }) => `${name} ${texts[row]}`),
-      hovertemplate: `trial ${trial.number} (${trial.status})<br>%{text}<extra></extra>`,
+      hovertemplate: messages.ofOptions(trial.number, trial.status),
     };
   });
   return { traces, points: keys.length ? measured.length : 0, layout: layoutOf(axes) };
@@ -55,7 +56,7 @@ function axisOf(values, key, labels) {
   const name = labels[key] ?? key;
   if (key === "rate_multiplier") return numbers(values, name, (value) => String(Number(value.toPrecision(2))), Math.log10);
   const kinds = [...new Set(values)].sort(inOrder);
-  const textOf = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
+  const textOf = (value) => (typeof value === "boolean" ? (value ? messages.ON : messages.OFF) : (labels[value] ?? String(value)));
   const place = (value) => kinds.indexOf(value) / Math.max(kinds.length - 1, 1);
   return { name, places: values.map(place), texts: values.map(textOf), ticks: kinds.map((value) => [place(value), textOf(value)]) };
 }

@@ -1,6 +1,6 @@
 // The dialog of a new experiment: how many trainings a choice makes, and the space that is searched.
 import { call, Problem } from "../api.js";
-import { counted } from "../numbers.js";
+import * as messages from "./messages.js";
 import { showProblem } from "../problems.js";
 
 const dialog = document.getElementById("start");
@@ -55,7 +55,7 @@ function show() {
   custom.disabled = !own;
   const trials = own ? form.elements.budget.value : chosen.dataset.trials;
   const epochs = own ? form.elements["options.epochs"].value : chosen.dataset.epochs;
-  const text = `${plural(trials || "?", "training")} of at most ${plural(epochs || "?", "epoch")}.`;
+  const text = messages.planned(trials, epochs);
   if (summary.textContent !== text) summary.textContent = text;
   showEstimate({ budget: trials, epochs, concurrency: own ? form.elements.concurrency.value : "" });
 }
@@ -73,9 +73,4 @@ async function showEstimate(choice) {
     if (!(problem instanceof Problem)) throw problem;
   }
   if (query === estimated) estimate.textContent = duration;
-}
-
-function plural(count, noun) {
-  const number = Number(count);
-  return Number.isNaN(number) ? `${count} ${noun}s` : counted(number, noun);
 }

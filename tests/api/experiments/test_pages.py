@@ -216,7 +216,7 @@ def test_the_past_of_an_experiment_is_as_it_was(
     trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"]
     at = next(trial["pruning"] for trial in trials if trial["pruning"])["log_position"]
     page.goto(f"/experiments/{experiment_id}?as_of={at}")
-    expect(page.locator("[data-live]")).to_have_text("As it was")
+    expect(page.locator("[data-live]")).to_have_text("Past state")
     then = laboratory.get(f"/experiments/{experiment_id}?as_of={at}")["experiment"]
     expect(page.locator("h1 [data-status]")).to_have_text("running")
     assert drawn(page, "curves") == then["epochs_trained"]
