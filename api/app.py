@@ -40,6 +40,7 @@ from api.dataset.erasure import ErasureController
 from api.dataset.exports import ExportController
 from api.dataset.groups import GroupController
 from api.dataset.groups_page import GroupPages
+from api.dataset.image_list import ImageListController
 from api.dataset.image_lookup import ImageLookupController
 from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
@@ -124,6 +125,7 @@ API = Router(
     route_handlers=[
         ProjectController,
         ImageController,
+        ImageListController,
         ImageLookupController,
         ReviewController,
         AgreementController,

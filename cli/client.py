@@ -166,9 +166,7 @@ class ApiClient:
             except httpx.TransportError as error:
                 self._check_patience(deadline, error)
             except StemmaError as error:
-                if not isinstance(error, ApiError) or error.status not in PASSING:
-                    raise self._problem(error) from error
-                self._check_patience(deadline, error)
+                raise self._problem(error) from error
             time.sleep(_AGAIN_SECONDS)
 
     def _send(self, request: Request[dict[str, Any]], key: str | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from stemma_client._generated import answers, operations
-from stemma_client.errors import StemmaError, WaitTimeout
+from stemma_client.errors import TrainingFailed, Unreachable, WaitTimeout
 from stemma_client.metrics import Metrics, metrics_in, requests_for
 from stemma_client.over_http import order_after, page_after, received_in
 from stemma_client.received import Received
@@ -46,10 +46,15 @@ class AsyncStemma:
         self.transport = AsyncTransport(session)
 
     async def send(
-        self, request: Request[T], *, key: str | None = None, if_match: int | None = None
+        self,
+        request: Request[T],
+        *,
+        key: str | None = None,
+        if_match: int | None = None,
+        patience: float | None = None,
     ) -> T:
         """The answer to a request; see `Stemma.send`."""
-        return await self.transport.send(request, key=key, if_match=if_match)
+        return await self.transport.send(request, key=key, if_match=if_match, patience=patience)
 
     async def pages(self, request: Request[T]) -> AsyncIterator[T]:
         """Every page of a list."""
@@ -59,19 +64,27 @@ class AsyncStemma:
     async def wait(self, version_id: str, timeout: float | None = None) -> answers.VersionRow:
         """A version once its training has ended.
 
-        Raises `StemmaError` if it has no weights, and `WaitTimeout` after so many seconds.
+        Raises `TrainingFailed` if it has no weights, and `WaitTimeout` after so many seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
-            seconds = max(0.0, min(LOOK_SECONDS, left))
-            row = (await self.send(operations.get_version(version_id, wait=seconds))).version
+            left = LOOK_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
+            request = operations.get_version(version_id, wait=min(LOOK_SECONDS, left))
+            try:
+                patience = None if deadline is None else left
+                row = (await self.send(request, patience=patience)).version
+            except Unreachable as error:
+                if deadline is None or time.monotonic() < deadline:
+                    raise
+                raise WaitTimeout(f"after {timeout:g} s: {error}") from error
             if row.status in FINISHED:
                 return row
             if row.status in FAILED:
-                raise StemmaError(f"version {row.name!r} is {row.status}: {row.reason}")
+                raise TrainingFailed(row)
             if left <= 0:
-                raise WaitTimeout(f"after {timeout:g} s {row.name!r} has not ended, and goes on")
+                raise WaitTimeout(
+                    f"after {timeout:g} s {row.name!r} has not ended and continues; wait again"
+                )
 
     async def metrics(self, version_ids: Sequence[str], *names: str) -> Metrics:
         """All values of the metrics of versions."""

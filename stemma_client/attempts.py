@@ -30,6 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 JITTER = 0.25
 """The share of a pause by which it is longer at most: many clients do not return at once."""
 PROBLEM = "application/problem+json"
+MOST_OF_KEY = 200
 
 
 class Attempts:
@@ -41,7 +42,6 @@ class Attempts:
         self._request = request
         self._is_running = is_running
         self._deadline = time.monotonic() + patience
-        self._patience = patience
         self._pause = FIRST_PAUSE
 
     def pause_after(self, outcome: Outcome) -> float:
@@ -58,6 +58,8 @@ class Attempts:
             if not passing or not self._request.is_safe:
                 raise error
         else:
+            if isinstance(outcome, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+                raise StemmaError(f"{self._request.name} cannot be sent: {outcome}") from outcome
             error = Unreachable(
                 f"{self._request.method} {outcome.request.url}: no answer"
                 f" ({str(outcome) or type(outcome).__name__}); check that the server is running"
@@ -66,8 +68,10 @@ class Attempts:
             never_sent = isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout))
             if not self._request.is_safe and not never_sent:
                 raise error from outcome
-        pause = self._next_pause(outcome)
-        if time.monotonic() + pause > self._deadline or not self._is_running():
+        pause, left = self._next_pause(outcome), self._deadline - time.monotonic()
+        if not isinstance(outcome, httpx.Response):
+            pause = min(pause, left)  # the last attempt is at the end
+        if not 0 < pause <= left or not self._is_running():
             cause = outcome if isinstance(outcome, Exception) else None
             raise error from cause
         return pause
@@ -126,10 +130,19 @@ def headers_of(
     if request.media_types is not None:
         headers["Accept"] = request.media_types
     if request.is_command:
-        headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        headers["Idempotency-Key"] = str(uuid.uuid4()) if key is None else _checked(key)
     if if_match is not None:
         headers["If-Match"] = f'"{if_match}"'
     return headers
+
+
+def _checked(key: str) -> str:
+    """The key of a command, as the server takes it; never another one in its place."""
+    if not (1 <= len(key) <= MOST_OF_KEY and key.isascii() and key.isprintable()):
+        raise StemmaError(
+            f"key must have 1 to {MOST_OF_KEY} printable ASCII characters, got {key!r}"
+        )
+    return key
 
 
 def content_of(request: Request[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stemma_client._generated import answers, operations
 from stemma_client.access import Keys, Members
@@ -22,7 +22,7 @@ from stemma_client.over_http import follow
 from stemma_client.projects import Project, Projects
 from stemma_client.received import Received
 from stemma_client.requests import Request
-from stemma_client.settings import find_server
+from stemma_client.settings import find_server, server_at
 from stemma_client.tables import Rows
 from stemma_client.trainers import Trainers
 from stemma_client.transport import Session, Transport
@@ -82,13 +82,19 @@ class Stemma:
         return self.transport.session.position
 
     def send(
-        self, request: Request[T], *, key: str | None = None, if_match: int | None = None
+        self,
+        request: Request[T],
+        *,
+        key: str | None = None,
+        if_match: int | None = None,
+        patience: float | None = None,
     ) -> T:
         """The answer to any request of `stemma_client.operations`.
 
-        `key` is the Idempotency-Key of a command. Raises `ApiError`, `Unreachable`, `NotStemma`.
+        `key` is the Idempotency-Key of a command. With `patience` it tries no longer than so many
+        seconds. Raises `ApiError`, `Unreachable`, `NotStemma`.
         """
-        return self.transport.send(request, key=key, if_match=if_match)
+        return self.transport.send(request, key=key, if_match=if_match, patience=patience)
 
     def pages(self, request: Request[T]) -> Iterator[T]:
         """Every page of a list."""
@@ -229,6 +235,13 @@ class Stemma:
         """Close all connections."""
         self.transport.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the key and the position: another process takes its key from its own variables or
+        data folder."""
+        session = self.transport.session
+        known = (session.timeout, session.patience, session.correlation_id, session.as_of)
+        return _of_pickle, (self.url, *known)
+
     def __enter__(self) -> Stemma:
         return self
 
@@ -243,3 +256,16 @@ class Stemma:
     def __repr__(self) -> str:
         moment = self.transport.session.as_of
         return f"Stemma({self.url!r}{f', at {moment}' if moment else ''})"
+
+
+def _of_pickle(
+    url: str, timeout: float, patience: float, correlation_id: str, as_of: str | None
+) -> Stemma:
+    session = Session(
+        server_at(url),
+        correlation_id=correlation_id,
+        timeout=timeout,
+        patience=patience,
+        as_of=as_of,
+    )
+    return Stemma._of(Transport(session))

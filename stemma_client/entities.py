@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from stemma_client._generated import answers, operations
+from stemma_client.errors import StemmaError
 from stemma_client.tables import Rows
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class Entity:
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
             for name, value in self._facts().items()
         )
-        return f"<b>{html.escape(self.name)}</b><table>{cells}</table>{self._picture()}"
+        try:
+            picture = self._picture()
+        except StemmaError as error:  # a cell shows the rest
+            picture = f"<p>{html.escape(error.explanation)}</p>"
+        return f"<b>{html.escape(self.name)}</b><table>{cells}</table>{picture}"
 
     def _picture(self) -> str:
         """More of it, as HTML."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stemma_client._generated.answers import FieldError
+from stemma_client._generated.answers import FieldError, VersionRow
 
 if TYPE_CHECKING:
     from stemma_client.imports import Import
@@ -19,6 +19,19 @@ class StemmaError(Exception):
     def explanation(self) -> str:
         """What is wrong, and what to do."""
         return str(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is: a pool of processes sends the errors of its workers, or waits for ever."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[StemmaError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> StemmaError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class Unreachable(StemmaError):
@@ -119,17 +132,30 @@ class ReadOnly(StemmaError):
     """The past cannot be changed: a client that `at` returned sends no commands."""
 
 
+class PresentOnly(StemmaError):
+    """The server knows what was requested only for the present, and a client that `at` returned
+    does not answer with the present."""
+
+
 class WaitTimeout(StemmaError, TimeoutError):
     """The wait timed out. What it waited for continues; wait again, or stop it."""
 
 
 class TrainingFailed(StemmaError):
-    """A training failed, or was cancelled; `run` is the version, and `reason` says why."""
+    """A training failed, or was cancelled; `reason` says why.
 
-    def __init__(self, run: Version, reason: str) -> None:
-        super().__init__(f"version {run.name!r} is {run.status}: {reason}")
-        self.run = run
-        self.reason = reason
+    `row` is the version as the server answers it, and `run` the version itself, which
+    `AsyncStemma` does not have.
+    """
+
+    run: Version
+
+    def __init__(self, row: VersionRow, run: Version | None = None) -> None:
+        self.row = row
+        self.reason = row.reason or f"it was {row.status}"
+        super().__init__(f"version {row.name!r} is {row.status}: {self.reason}")
+        if run is not None:
+            self.run = run
 
 
 class ImportFailed(StemmaError):

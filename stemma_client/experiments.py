@@ -45,10 +45,10 @@ class Experiment(Entity):
         trial = self.row.best
         return None if trial is None else self.client.version(trial.version_id)
 
-    def look(self, seconds: float = 0) -> None:
+    def look(self, seconds: float = 0, *, patience: float | None = None) -> None:
         """Read it again, as soon as it has ended or after some seconds."""
         request = operations.get_experiment(self.id, wait=seconds)
-        self.row = self.client.send(request).experiment
+        self.row = self.client.send(request, patience=patience).experiment
         self.name = self.row.name
 
     def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Experiment:

@@ -9,11 +9,15 @@ import msgspec
 
 from stemma_client import arrow
 from stemma_client._generated import answers
-from stemma_client.requests import Request, as_arrow
+from stemma_client.errors import Invalid
+from stemma_client.requests import Request, as_arrow, following
 from stemma_client.tables import Table
 
 if TYPE_CHECKING:
     from stemma_client.transport import Transport
+
+LARGE_PAGE = 10_000
+"""Images in one answer of a server."""
 
 FIRST = ("image_id", "file_name", "split", "width", "height")
 """The columns that stand first; the others are in the order of their names."""
@@ -24,12 +28,20 @@ def image_table(transport: Transport, request: Request[answers.ImageRowListing])
     if not arrow.is_installed():
         return _of_rows(row for page in transport.pages(request) for row in page.items)
     tables, cursor = [], None
+    page = as_arrow(request, limit=LARGE_PAGE)
     while True:
-        table = arrow.read(transport.send(as_arrow(request), cursor=cursor))
+        try:
+            content = transport.send(page, cursor=cursor)
+        except Invalid as error:
+            if error.fields != {"limit"} or page.query == request.query:
+                raise
+            page = as_arrow(request)  # of an older server, whose tables are smaller
+            continue
+        table = arrow.read(content)
         if table is None:  # an older server
             return _of_rows(row for page in transport.pages(request) for row in page.items)
         tables.append(table)
-        cursor = arrow.next_of(table)
+        cursor = following(arrow.next_of(table), cursor)
         if cursor is None:
             whole = arrow.joined(tables)
             return Table(whole.select(_ordered(whole.column_names)))

@@ -59,9 +59,10 @@ class Import(Entity):
         be."""
         return self.row.counts or answers.ImportCounts()
 
-    def look(self, seconds: float = 0) -> None:
+    def look(self, seconds: float = 0, *, patience: float | None = None) -> None:
         """Read it again, as soon as it has ended or after some seconds."""
-        self._view = self.client.send(operations.get_import(self.id, wait=seconds))
+        request = operations.get_import(self.id, wait=seconds)
+        self._view = self.client.send(request, patience=patience)
 
     def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Import:
         """Wait for its end. Raises `ImportFailed`, but not for a dry run, whose `problems` are its

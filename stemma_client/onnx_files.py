@@ -25,9 +25,9 @@ class OnnxFile:
         self.name = f"ONNX file of {version.name}"
         self.view = self._read(0.0)
 
-    def _read(self, seconds: float) -> answers.OnnxView:
+    def _read(self, seconds: float, patience: float | None = None) -> answers.OnnxView:
         request = operations.get_onnx(self._version.id, wait=seconds)
-        return self._version.client.send(request)
+        return self._version.client.send(request, patience=patience)
 
     @property
     def ended(self) -> bool:
@@ -39,9 +39,9 @@ class OnnxFile:
         """Not known: it is there, or it is not."""
         return float(self.ended)
 
-    def look(self, seconds: float) -> None:
+    def look(self, seconds: float = 0, *, patience: float | None = None) -> None:
         """Read it again, as soon as it has ended or after some seconds."""
-        self.view = self._read(seconds)
+        self.view = self._read(seconds, patience)
 
 
 def made(version: Version, timeout: float | None) -> str:

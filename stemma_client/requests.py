@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from stemma_client.errors import StemmaError
+
 T = TypeVar("T")
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -46,11 +48,20 @@ class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return pairs
 
 
-def as_arrow(request: Request[Any]) -> Request[bytes]:
-    """The same request for an answer in Arrow's stream format; an older server sends JSON."""
+def as_arrow(request: Request[Any], **parameters: Any) -> Request[bytes]:
+    """The same request, with these parameters, for an answer in Arrow's stream format; an older
+    server sends JSON."""
     values = {name: getattr(request, name) for name in request.__struct_fields__}
     accepted = {"answer": bytes, "media_types": f"{ARROW}, application/json;q=0.1"}
-    return Request(**{**values, **accepted})
+    return Request(**{**values, **accepted, "query": {**request.query, **parameters}})
+
+
+def following(found: str | None, cursor: str | None) -> str | None:
+    """The cursor of the next page. Raises `StemmaError` for the one of this page: it would not
+    end."""
+    if found is not None and found == cursor:
+        raise StemmaError(f"the server names page {cursor!r} as the one behind itself")
+    return found
 
 
 def path_of(template: str, **values: object) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import msgspec
 
 from stemma_client.errors import StemmaError
@@ -44,13 +45,28 @@ def find_server(url: str | None, key: str | None) -> Server:
         raise StemmaError(
             f"the server's address is {url!r}; it must begin with http:// or https://"
         )
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise StemmaError(f"the server's address is {url!r}: {error}") from error
     if key is None and runtime is not None and runtime.api_url.rstrip("/") == url.rstrip("/"):
         key = runtime.api_key or _first_key(folder)
+    key = (key or "").strip()
     if not key:
         raise StemmaError(
             f"no key for {url}: pass key=, or set STEMMA_API_KEY; `stemma keys issue` issues one"
         )
+    if not (key.isascii() and key.isprintable()):
+        raise StemmaError(f"the key for {url} has characters that no key has: copy it again")
     return Server(url.rstrip("/"), key)
+
+
+def server_at(url: str) -> Server:
+    """The server at an address, without a key where none is found."""
+    try:
+        return find_server(url, None)
+    except StemmaError:
+        return Server(url, "")
 
 
 def _runtime() -> tuple[_Runtime | None, Path]:
@@ -59,10 +75,20 @@ def _runtime() -> tuple[_Runtime | None, Path]:
     here = Path.cwd()
     folders = [Path(named)] if named else [one / DATA_FOLDER for one in (here, *here.parents)]
     for folder in folders:
+        if not named and _is_of_another(folder):
+            continue
         runtime = _read(folder / RUNTIME_FILE)
         if runtime is not None:
             return runtime, folder
     return None, folders[0]
+
+
+def _is_of_another(folder: Path) -> bool:
+    """Whether another user made a folder, who would get the key: in /tmp anybody may."""
+    try:
+        return hasattr(os, "getuid") and folder.stat().st_uid not in (0, os.getuid())
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> _Runtime | None:

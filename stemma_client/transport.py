@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import httpx
 
-from stemma_client import attempts
+from stemma_client import attempts, past
 from stemma_client.attempts import Attempts, VersionNotice, content_of, decode, headers_of
-from stemma_client.errors import ReadOnly
+from stemma_client.connections import Connections
 from stemma_client.proxies import uses_proxy
-from stemma_client.requests import Request
+from stemma_client.requests import Request, following
 from stemma_client.settings import Server
 
 T = TypeVar("T")
+
+LEAST_SECONDS = 5.0
+"""For an answer, however little patience is left."""
 
 
 class Session:
@@ -45,6 +49,7 @@ class Session:
         self.is_running = is_running
         self.position = 0
         self.notice = VersionNotice()
+        self._moving = threading.Lock()
 
     def at(self, moment: str) -> Session:
         """The same for a past moment."""
@@ -57,9 +62,12 @@ class Session:
             is_running=self.is_running,
         )
 
-    def attempts(self, request: Request[Any]) -> Attempts:
-        """The attempts at a request."""
-        return Attempts(request, self.patience, self.is_running)
+    def attempts(self, request: Request[Any], patience: float | None = None) -> Attempts:
+        """The attempts at a request, for as long as the client is patient, or less."""
+        return Attempts(request, self._patience(patience), self.is_running)
+
+    def _patience(self, patience: float | None) -> float:
+        return self.patience if patience is None else min(self.patience, patience)
 
     def options(self) -> dict[str, Any]:
         """The options of an httpx client."""
@@ -71,14 +79,17 @@ class Session:
         }
 
     def prepared(
-        self, request: Request[Any], key: str | None, if_match: int | None, cursor: str | None
+        self,
+        request: Request[Any],
+        *,
+        key: str | None = None,
+        if_match: int | None = None,
+        cursor: str | None = None,
+        patience: float | None = None,
     ) -> dict[str, Any]:
-        """The arguments of httpx's `request`. Raises `ReadOnly` for a command in the past."""
-        if request.method != "GET" and self.as_of is not None:
-            raise ReadOnly(
-                f"{request.name} would change the past: call it on the original client, not on"
-                " the one from `at`"
-            )
+        """The arguments of httpx's `request`. Raises `ReadOnly` and `PresentOnly` in the past."""
+        if self.as_of is not None:
+            past.check(request, self.as_of)
         more: dict[str, Any] = {"cursor": cursor}
         if "as_of" in request.accepts and self.as_of is not None:
             more["as_of"] = self.as_of
@@ -92,31 +103,39 @@ class Session:
             "params": request.parameters(**more),
             **content,
             "headers": headers | content.get("headers", {}),
+            "timeout": self._timeout(request, patience),
         }
+
+    def _timeout(self, request: Request[Any], patience: float | None) -> httpx.Timeout:
+        """The server may hold an answer for as long as it is asked to `wait`."""
+        seconds = min(self.timeout, max(self._patience(patience), LEAST_SECONDS))
+        held = request.query.get("wait") or 0.0
+        return httpx.Timeout(seconds, read=seconds + float(held))
 
     def take(self, request: Request[T], response: httpx.Response) -> T:
         """The answer; a write's position is remembered."""
         self.notice.look_at(response.headers)
         answer = decode(request, response)
         if request.is_command:
-            self.position = max(self.position, getattr(answer, "position", 0))
+            with self._moving:
+                self.position = max(self.position, getattr(answer, "position", 0))
         return answer
 
 
 class Transport:
     """Sends requests and waits for their answers. Safe to use from several threads."""
 
-    def __init__(self, session: Session, http: httpx.Client | None = None) -> None:
+    def __init__(self, session: Session, connections: Connections | None = None) -> None:
         self.session = session
-        self._http = http or httpx.Client(**session.options())
+        self._connections = connections or Connections(session.options())
 
     def at(self, moment: str) -> Transport:
         """A transport over the same connections, with answers for a past moment."""
-        return Transport(self.session.at(moment), self._http)
+        return Transport(self.session.at(moment), self._connections)
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._connections.close()
 
     def send(
         self,
@@ -126,19 +145,22 @@ class Transport:
         if_match: int | None = None,
         cursor: str | None = None,
         body: Callable[[], Iterator[bytes]] | None = None,
+        patience: float | None = None,
     ) -> T:
         """The answer to a request; `body` makes the streamed body of each attempt.
 
         Raises `ApiError`, `Unreachable` and `NotStemma`.
         """
-        prepared = self.session.prepared(request, key, if_match, cursor)
-        tries = self.session.attempts(request)
+        prepared = self.session.prepared(
+            request, key=key, if_match=if_match, cursor=cursor, patience=patience
+        )
+        tries = self.session.attempts(request, patience)
         while True:
             if body is not None:
                 prepared["content"] = body()
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = self._http.request(**prepared)
+                outcome = self._connections.http.request(**prepared)
             except httpx.TransportError as error:
                 outcome = error
             pause = tries.pause_after(outcome)
@@ -152,24 +174,34 @@ class Transport:
         while True:
             page = self.send(request, cursor=cursor)
             yield page
-            cursor = getattr(page, "next", None)
+            cursor = following(getattr(page, "next", None), cursor)
             if cursor is None:
                 return
 
     @contextmanager
     def stream(self, request: Request[bytes], headers: dict[str, str]) -> Iterator[httpx.Response]:
-        """An answer whose body is read piece by piece, at one attempt.
+        """An answer whose body is read piece by piece; what fails before it begins is sent again.
 
-        Raises `httpx.TransportError`, also while it is read, `ApiError` and `NotStemma`.
+        Raises `httpx.TransportError` while it is read, `ApiError`, `Unreachable` and `NotStemma`.
         """
-        prepared = self.session.prepared(request, None, None, None)
+        prepared = self.session.prepared(request)
         prepared["headers"] |= headers
-        with self._http.stream(**prepared) as response:
-            if not response.is_success:
-                response.read()
-                raise attempts.problem_in(response)
-            attempts.check_sender(response)
-            yield response
+        tries = self.session.attempts(request)
+        while True:
+            with ExitStack() as opened:
+                outcome: httpx.Response | httpx.TransportError
+                try:
+                    outcome = opened.enter_context(self._connections.http.stream(**prepared))
+                    if not outcome.is_success:
+                        outcome.read()
+                except httpx.TransportError as error:
+                    outcome = error
+                pause = tries.pause_after(outcome)
+                if not pause and isinstance(outcome, httpx.Response):
+                    attempts.check_sender(outcome)
+                    yield outcome
+                    return
+            time.sleep(pause)
 
 
 class AsyncTransport:
@@ -190,10 +222,13 @@ class AsyncTransport:
         key: str | None = None,
         if_match: int | None = None,
         cursor: str | None = None,
+        patience: float | None = None,
     ) -> T:
         """The answer to a request. Raises `ApiError`, `Unreachable` and `NotStemma`."""
-        prepared = self.session.prepared(request, key, if_match, cursor)
-        tries = self.session.attempts(request)
+        prepared = self.session.prepared(
+            request, key=key, if_match=if_match, cursor=cursor, patience=patience
+        )
+        tries = self.session.attempts(request, patience)
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
@@ -211,6 +246,6 @@ class AsyncTransport:
         while True:
             page = await self.send(request, cursor=cursor)
             yield page
-            cursor = getattr(page, "next", None)
+            cursor = following(getattr(page, "next", None), cursor)
             if cursor is None:
                 return

@@ -14,7 +14,7 @@ from stemma_client._generated import answers, operations
 from stemma_client.comparisons import Comparison
 from stemma_client.downloads import download
 from stemma_client.entities import Entity
-from stemma_client.errors import ApiError, DigestMismatch, TrainingFailed
+from stemma_client.errors import DigestMismatch, StemmaError, TrainingFailed
 from stemma_client.evaluations import Evaluation
 from stemma_client.flip_book import FlipBook
 from stemma_client.manifests import ManifestLine
@@ -77,9 +77,10 @@ class Version(Entity):
         """All options of the training."""
         return self.row.options
 
-    def look(self, seconds: float = 0) -> None:
+    def look(self, seconds: float = 0, *, patience: float | None = None) -> None:
         """Read it again, as soon as it has ended or after some seconds."""
-        view = self.client.send(operations.get_version(self.id, wait=seconds))
+        request = operations.get_version(self.id, wait=seconds)
+        view = self.client.send(request, patience=patience)
         self.row, self.name = view.version, view.version.name
 
     def wait(self, timeout: float | None = None, *, bar: bool | None = None) -> Version:
@@ -92,7 +93,7 @@ class Version(Entity):
     def require_weights(self) -> None:
         """Raise `TrainingFailed` if the training ended without weights."""
         if self.status in FAILED:
-            raise TrainingFailed(self, self.row.reason or f"it was {self.status}")
+            raise TrainingFailed(self.row, self)
 
     def stop(self) -> Version:
         """End it after its running epoch; it keeps its best checkpoint and is evaluated."""
@@ -169,10 +170,13 @@ class Version(Entity):
         folder.
 
         An interrupted download is continued. The weights are checked against their digest in the
-        log. Raises `DigestMismatch`.
+        log. Raises `DigestMismatch`, and `StemmaError` for a folder with another README.md.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        readme = target / "README.md"
+        if readme.exists() and not any(target.glob("model.*")):
+            raise StemmaError(f"{readme} is not that of a version: give a folder of its own")
         # A user's own trainer describes its weights itself: only the card is written of it.
         model = None if self.row.trainer else self.describe()
         digest = model.checkpoint if model else self.row.checkpoint
@@ -181,7 +185,7 @@ class Version(Entity):
         path = target / f"model.{ENDINGS.get(format_, 'bin')}"
         download(self.client.transport, weights, path, digest=digest)
         card = self.client.send(operations.get_model_card(self.id))
-        (target / "README.md").write_bytes(card)
+        readme.write_bytes(card)
         if model is not None:
             described = msgspec.json.format(msgspec.json.encode(model))
             (target / "model.json").write_bytes(described + b"\n")
@@ -267,5 +271,5 @@ class Version(Entity):
             return drawn
         try:
             return drawn + notebook.gallery(self.evaluation.pictures(5))
-        except ApiError as error:  # of an erased version the rest is shown
-            return f"{drawn}<p>{html.escape(error.detail)}</p>"
+        except StemmaError as error:  # of an erased version the rest is shown
+            return f"{drawn}<p>{html.escape(error.explanation)}</p>"

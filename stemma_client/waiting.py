@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from stemma_client.errors import WaitTimeout
+from stemma_client.errors import Unreachable, WaitTimeout
 
 LOOK_SECONDS = 20.0
 """How long the server holds an answer until the requested run has ended."""
@@ -30,8 +30,9 @@ class Waits(Protocol):
     @property
     def progress(self) -> float: ...
 
-    def look(self, seconds: float) -> None:
-        """Read it again, as soon as it has ended or after some seconds."""
+    def look(self, seconds: float = 0, *, patience: float | None = None) -> None:
+        """Read it again, as soon as it has ended or after some seconds; `patience` is that of the
+        client, or less."""
 
 
 W = TypeVar("W", bound=Waits)
@@ -53,7 +54,7 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
                 left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
                 # Held at the first of them; the others are only looked at.
                 if not run.ended:
-                    run.look(max(0.0, min(first, left)) if place == 0 else 0.0)
+                    _look(run, max(0.0, min(first, left)) if place == 0 else 0.0, deadline)
                 if shown is not None:
                     shown.draw()
                 if run.ended:
@@ -63,6 +64,10 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
                     f"after {timeout:g} s this has not ended and continues: {_names(runs)}; wait"
                     " again"
                 )
+    except Unreachable as error:
+        if deadline is None or time.monotonic() < deadline:
+            raise
+        raise WaitTimeout(f"after {timeout:g} s {_names(runs)}: {error}") from error
     except KeyboardInterrupt:
         print(
             f"interrupted; this continues on the server: {_names(runs)}; wait again, or stop it",
@@ -72,6 +77,14 @@ def wait_for(runs: Sequence[W], *, timeout: float | None, bar: bool | None) -> W
     finally:
         if shown is not None:
             shown.close()
+
+
+def _look(run: Waits, seconds: float, deadline: float | None) -> None:
+    """Look at a run, and try again no longer than until the deadline."""
+    if deadline is None:
+        run.look(seconds)
+    else:
+        run.look(seconds, patience=max(0.0, deadline - time.monotonic()))
 
 
 def _is_watched() -> bool:

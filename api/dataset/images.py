@@ -1,14 +1,13 @@
-"""Routes of images: upload, list, read, annotate, assign to a split, remove."""
+"""Routes of images: upload, read, annotate, assign to a split, remove."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
-import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import Body, FromPath, FromQuery, JSONBody
 
 from adapters.blobs.blobs import PICTURE
 from adapters.dataset.thumbnails import recipe
@@ -19,13 +18,10 @@ from api.backend import Backend
 from api.dataset.erasure import OF_IMAGES, image_there, unless_erased
 from api.dataset.groups import members_in
 from api.dataset.image_uploads import add_uploads
-from api.dataset.images_table import images_table
-from api.dataset.schemas import Images, ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
+from api.dataset.schemas import ImageSplit, ImageView, NewAnnotations, NewImageAnnotations
 from api.dataset.thumbnails import LARGEST, MEDIA_TYPE, Crop, Size, crop_of, cut, made_small
-from api.http.arrow import arrow_answer, wants_arrow
 from api.http.commands import CommandResult, Named, carry_out, named
-from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, position_in
-from api.http.schemas import AnySplit, Order
+from api.http.parameters import AsOf, AtLeast, HttpRequest, Served
 from application.dataset.dataset import grey_bits_of
 from application.dataset.groups import assign_split
 from application.dataset.projects import annotate_images
@@ -33,26 +29,13 @@ from application.log.store import END
 from domain.access.roles import Right
 from domain.aggregates import IMAGE, VIEW
 from domain.dataset.image import AnnotateImage, AssignSplit, RemoveImage
-from domain.errors import Invalid
 from domain.training.messages import Sides
 from projections.dataset.catalog import CATALOG
 from projections.dataset.child_items import parents_of
-from projections.dataset.dataset import DATASET
-from projections.dataset.index_scans import ImageFilter
-from projections.dataset.queries import ImageRow, list_images
+from projections.dataset.queries import ImageRow
 from projections.flip_book.suspects import SUSPECTS, decisions_of
 
 MAX_UPLOAD_REQUEST = 2_000_000_000
-
-FileNames = Annotated[
-    list[str] | None,
-    QueryParameter(
-        name="file_name",
-        max_items=500,
-        description="Only images with one of these names; several may have the same. All of the"
-        " project's images are looked through",
-    ),
-]
 
 
 @dataclass
@@ -87,71 +70,6 @@ class ImageController(Controller):
         the images, in the order of the files.
         """
         return await add_uploads(backend, request, project_id, data.files)
-
-    @get(
-        "/projects/{project_id:str}/images",
-        summary="List images",
-        sync_to_thread=True,
-        opt=needs(Right.READ, of="project_id"),
-    )
-    def list_images(
-        self,
-        backend: Served,
-        request: HttpRequest,
-        project_id: FromPath[str],
-        view_id: FromQuery[str | None] = None,
-        split: FromQuery[AnySplit | None] = None,
-        concept_id: FromQuery[str | None] = None,
-        annotated: FromQuery[bool | None] = None,
-        without_concept: FromQuery[bool] = False,
-        reviewed: FromQuery[bool | None] = None,
-        file_name: FileNames = None,
-        order: FromQuery[Order] = "oldest",
-        cursor: Cursor = None,
-        limit: Limit = 50,
-        at_least: AtLeast = None,
-        as_of: AsOf = None,
-    ) -> Response[Images]:
-        """Images in the order they were added, or the newest first; with
-        `Accept: application/vnd.apache.arrow.stream` as a table, whose metadata has `next`.
-
-        `concept_id`, `annotated`, `without_concept` and `reviewed` refer to the annotations in
-        `view_id`; with `reviewed=false` these are annotated images that nobody has reviewed. Any
-        image's `added_position` is a cursor too: with `annotated=false` and `limit=1` it finds the
-        next image that is not annotated, in either order. For a child view, only images that meet
-        its conditions or have a crop in it are listed; an image counts as annotated if all its
-        crops are.
-        """
-        image_filter = ImageFilter(
-            split=split,
-            view_id=view_id,
-            concept_id=concept_id,
-            annotated=annotated,
-            without_concept=without_concept,
-            reviewed=reviewed,
-            file_names=tuple(file_name or ()),
-        )
-        if view_id is None and image_filter.uses_view:
-            raise Invalid("give view_id: the filters need a view", field="view_id")
-        after = position_in(cursor)
-        shown = (CATALOG, DATASET)
-        with backend.reading_as_of(as_of, at_least, *shown) as (connection, position, at):
-            if view_id is not None:
-                parents = parents_of(connection, [view_id], as_of=at)[view_id]
-                image_filter = msgspec.structs.replace(image_filter, parents=parents)
-            items = list_images(
-                connection,
-                project_id,
-                image_filter,
-                after=after,
-                newest=order == "newest",
-                limit=limit,
-                as_of=at,
-            )
-        following = str(items[-1].added_position) if len(items) == limit else None
-        if wants_arrow(request):
-            return arrow_answer(images_table(items), position, following)
-        return Response(Images(items, following, position))
 
     @get(
         "/images/{image_id:str}",

@@ -1,21 +1,79 @@
-"""Images as an Arrow table: a row for each, as the JSON answer has them."""
+"""Images as an Arrow table: a row for each, with the fields of the JSON answer as columns.
 
-from collections.abc import Sequence
+pyarrow and NumPy are imported on use: the API starts without them.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from domain.dataset.image import Box
+from projections.dataset.image_columns import (
+    INTEGERS,
+    LONG,
+    MOMENTS,
+    TEXTS,
+    AnnotationColumns,
+    ImageColumns,
+    ReviewColumns,
+    Texts,
+)
 from projections.dataset.queries import ImageRow
 
 _LISTS = {"annotations", "crops"}
+_EPOCH = 946_684_800_000_000
+"""PostgreSQL's, 2000-01-01, in microseconds of Unix time."""
+
+Annotated = Callable[[Sequence[str]], tuple[AnnotationColumns, ReviewColumns]]
+"""The annotations and reviews of images by their ids."""
 
 
 def images_table(rows: Sequence[ImageRow]) -> Any:
     """A row for each image; its annotations and crops are lists of structs."""
     import pyarrow as pa
 
-    box = pa.struct([(side, pa.float64()) for side in ("x", "y", "width", "height")])
-    types = {
+    types = _types()
+    columns = {
+        name: pa.array([_plain(name, row) for row in rows], types.get(name, pa.string()))
+        for name in ImageRow.__struct_fields__
+    }
+    return pa.table(columns)
+
+
+def table_of_columns(found: ImageColumns, annotated: Annotated | None) -> Any:
+    """The same from columns; without `annotated`, of no view."""
+    import numpy as np
+    import pyarrow as pa
+
+    types, count = _types(), found.rows
+    columns: dict[str, Any] = {name: _strings(found.texts[name]) for name in TEXTS}
+    columns |= {name: pa.array(_integers(found.numbers[name], ">i4")) for name in INTEGERS}
+    columns |= {name: pa.array(_integers(found.numbers[name], ">i8")) for name in LONG}
+    columns |= {name: _moments(found.numbers[name]) for name in MOMENTS}
+    columns["metadata"] = _maps(found.metadata)
+    for name in ("annotations", "reviewed_by", "reviewed_at", "crops"):
+        columns[name] = pa.nulls(count, types.get(name, pa.string()))
+    without_concept = np.zeros(count, bool)
+    if annotated is None:
+        columns["annotations"] = pa.array([[]] * count, types["annotations"])
+    else:
+        annotations, reviews = annotated(columns["image_id"].to_pylist())
+        columns["annotations"] = _annotations(annotations, count)
+        without_concept[_integers(annotations.without_concept, ">i4")] = True
+        reviewed = _scattered(reviews.places, count)
+        columns["reviewed_by"] = _strings(reviews.reviewed_by).take(reviewed)
+        columns["reviewed_at"] = _moments(reviews.reviewed_at).take(reviewed)
+    columns["without_concept"] = pa.array(without_concept)
+    return pa.table({name: columns[name] for name in ImageRow.__struct_fields__})
+
+
+def _types() -> dict[str, Any]:
+    """The types of columns that are not texts."""
+    import pyarrow as pa
+
+    box = pa.struct([(side, pa.float64()) for side in Box.__struct_fields__])
+    return {
         "width": pa.int32(),
         "height": pa.int32(),
         "metadata": pa.map_(pa.string(), pa.string()),
@@ -27,11 +85,6 @@ def images_table(rows: Sequence[ImageRow]) -> Any:
         "reviewed_at": pa.timestamp("us", tz="UTC"),
         "crops": pa.list_(pa.struct([("box", box), ("chosen", pa.bool_())])),
     }
-    columns = {
-        name: pa.array([_plain(name, row) for row in rows], types.get(name, pa.string()))
-        for name in ImageRow.__struct_fields__
-    }
-    return pa.table(columns)
 
 
 def _plain(name: str, row: ImageRow) -> object:
@@ -39,3 +92,67 @@ def _plain(name: str, row: ImageRow) -> object:
     if name == "metadata":
         return list(value.items())
     return msgspec.to_builtins(value) if name in _LISTS else value
+
+
+def _integers(content: bytes, kind: str) -> Any:
+    """Big-endian numbers as those of this machine."""
+    import numpy as np
+
+    numbers = np.frombuffer(content, kind)
+    return numbers.astype(numbers.dtype.newbyteorder("="))
+
+
+def _offsets(lengths: Any) -> Any:
+    """Where each part of a column begins, and the last one ends."""
+    import numpy as np
+
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+
+
+def _strings(texts: Texts) -> Any:
+    import pyarrow as pa
+
+    lengths = _integers(texts.lengths, ">i4")
+    offsets = pa.py_buffer(_offsets(lengths))
+    return pa.StringArray.from_buffers(len(lengths), offsets, pa.py_buffer(texts.content))
+
+
+def _moments(content: bytes) -> Any:
+    import pyarrow as pa
+
+    return pa.array(_integers(content, ">i8") + _EPOCH).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _maps(metadata: bytes) -> Any:
+    """Metadata of images, which differ in their keys."""
+    import pyarrow as pa
+
+    read = msgspec.json.decode(metadata, type=list[dict[str, str]])
+    keys = [key for one in read for key in one]
+    values = [value for one in read for value in one.values()]
+    texts = (pa.array(each, pa.string()) for each in (keys, values))
+    return pa.MapArray.from_arrays(_offsets([len(one) for one in read]), *texts)
+
+
+def _annotations(found: AnnotationColumns, count: int) -> Any:
+    """A list of structs for each image."""
+    import numpy as np
+    import pyarrow as pa
+
+    counts = np.bincount(_integers(found.places, ">i4"), minlength=count)
+    sides = [pa.array(_integers(found.sides[side], ">f8")) for side in Box.__struct_fields__]
+    missing = pa.array(np.frombuffer(found.has_box, bool) ^ True)
+    box = pa.StructArray.from_arrays(sides, Box.__struct_fields__, mask=missing)
+    each = pa.StructArray.from_arrays([_strings(found.concept_ids), box], ["concept_id", "box"])
+    return pa.ListArray.from_arrays(_offsets(counts), each)
+
+
+def _scattered(places: bytes, count: int) -> Any:
+    """For each image, the number of its row, or null."""
+    import numpy as np
+    import pyarrow as pa
+
+    at = _integers(places, ">i4")
+    rows, missing = np.zeros(count, np.int64), np.ones(count, bool)
+    rows[at], missing[at] = np.arange(len(at)), False
+    return pa.array(rows, mask=missing)

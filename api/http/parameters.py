@@ -47,7 +47,10 @@ AsOf = Annotated[
         ],
     ),
 ]
-Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items per page")]
+PAGE = 500
+"""The most items on a page of JSON."""
+
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=PAGE, description="Items per page")]
 Cursor = Annotated[
     str | None,
     QueryParameter(name="cursor", description="The `next` of the previous page"),

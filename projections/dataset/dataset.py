@@ -89,6 +89,8 @@ images = Table(
     Column("changed_position", BigInteger, nullable=False),
     Index("dataset_v4_images_by_id", "image_id", "valid_to"),
     Index("dataset_v4_images_by_project", "project_id", "added_position", info=ONLY_READ),
+    # Of hashes: it is small, and a name may be longer than a B-tree's entries.
+    Index("dataset_v4_images_by_file_name", "file_name", postgresql_using="hash", info=ONLY_READ),
 )
 """A row is valid until the image is removed or changes its split; then the next one is. An
 annotation only changes its revision."""

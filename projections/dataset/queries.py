@@ -1,7 +1,6 @@
 """Queries of the dataset: pages of images, single images, and counts.
 
-Pages of current images are index scans, whatever their filter and however deep they are; those by
-file name look through the project's images.
+Pages of current images are index scans, whatever their filter and however deep they are.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -126,13 +125,25 @@ def list_images(
     """
     if filters.is_contradictory:
         return []
-    if as_of is None and not filters.parents and not filters.file_names:
-        query = _present(page_of(filters, newest, after is not None), newest)
-        values = parameters(project_id, filters, after, limit)
-    else:
-        query, values = _past(project_id, filters, after, newest, as_of).limit(limit), {}
+    query, values = page_of_images(project_id, filters, after, newest, limit, as_of)
     rows = connection.execute(query, values).all()
     return _with_annotations(connection, rows, filters.view_id, as_of, filters.parents)
+
+
+def page_of_images(
+    project_id: str,
+    filters: ImageFilter,
+    after: int | None,
+    newest: bool,
+    limit: int,
+    as_of: int | None,
+) -> tuple[Select[Any], dict[str, Any]]:
+    """The query for a page of images, and its parameters. That of current images is the same for
+    all filters of the same form."""
+    if as_of is None and not filters.parents and not filters.file_names:
+        page = page_of(filters, newest, after is not None)
+        return _present(page, newest), parameters(project_id, filters, after, limit)
+    return _past(project_id, filters, after, newest, as_of).limit(limit), {}
 
 
 @lru_cache

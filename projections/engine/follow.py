@@ -15,6 +15,7 @@ from domain.event import Recorded
 from projections.engine import bulk, failing
 from projections.engine.read_model import (
     CHANNEL,
+    ONLY_READ,
     ReadModel,
     Write,
     bookkeeping,
@@ -69,9 +70,14 @@ class LostRace(Exception):
 
 
 def create_tables(connection: Connection, read_model: ReadModel) -> None:
-    """Make a read model's tables, empty and at position 0, where they are not there yet."""
+    """Make a read model's tables, empty and at position 0, where they are not there yet, and the
+    indexes that only queries use, which a release may add to tables that are there."""
     bookkeeping.create_all(connection)
     read_model.metadata.create_all(connection)
+    for table in read_model.metadata.sorted_tables:
+        for index in table.indexes:
+            if index.info == ONLY_READ:
+                index.create(connection, checkfirst=True)
     start = insert(positions).values(read_model=read_model.name, position=0)
     connection.execute(start.on_conflict_do_nothing())
 

@@ -1,5 +1,6 @@
 """The server and the key are found: arguments before variables before a data folder near by."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,32 @@ def test_what_is_missing_is_named() -> None:
         Stemma()
     with pytest.raises(StemmaError, match="begin with http"):
         Stemma("localhost:8300", "key")
+
+
+def test_a_key_is_taken_as_it_can_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMMA_API_KEY", "of-a-file\n")
+    assert find_server("http://named", None).key == "of-a-file"
+    for key in ("clé", "two\nlines"):
+        with pytest.raises(StemmaError, match="copy it again"):
+            Stemma("http://named", key)
+    with pytest.raises(StemmaError, match="no key for"):
+        Stemma("http://named", " ")
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    with pytest.raises(StemmaError, match="Invalid port"):
+        Stemma("http://named:port", "key")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_data_folder_of_another_user_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A variable's key would be sent to whatever server its maker names."""
+    run_in(tmp_path)
+    os.chown(tmp_path / ".stemma", 65534, -1)
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    with pytest.raises(StemmaError, match="set STEMMA_API_URL"):
+        find_server(None, "mine")
+    monkeypatch.setenv("STEMMA_DATA", str(tmp_path / ".stemma"))
+    assert find_server(None, "mine").url == "http://near:1"

@@ -1,0 +1,223 @@
+"""Pages of images as columns, which PostgreSQL puts together: no object is made for a row.
+
+A column of texts is their UTF-8, one behind the other, and the number of bytes of each. Numbers are
+in PostgreSQL's binary formats: big-endian, and times as microseconds since 2000.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    FromClause,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domain.dataset.image import Box
+from projections.dataset.dataset import annotations, reviews
+from projections.dataset.index_scans import ImageFilter
+from projections.dataset.queries import page_of_images
+from projections.dataset.validity import valid
+
+_NOTHING: Any = literal_column("''::bytea", LargeBinary)
+_SIDES = Box.__struct_fields__
+
+
+class Texts(NamedTuple):
+    """A column of texts: their UTF-8, and the number of bytes of each."""
+
+    content: bytes
+    lengths: bytes
+
+
+class ImageColumns(NamedTuple):
+    """A page of images. `metadata` is a JSON array."""
+
+    rows: int
+    texts: Mapping[str, Texts]
+    numbers: Mapping[str, bytes]
+    metadata: bytes
+
+
+class AnnotationColumns(NamedTuple):
+    """The annotations of a page in a view, in the order of its images.
+
+    `places` are the images' numbers in the page, from 0, one for each annotation; `has_box` is a
+    byte for each. `without_concept` are the places of images that were annotated so.
+    """
+
+    places: bytes
+    concept_ids: Texts
+    has_box: bytes
+    sides: Mapping[str, bytes]
+    without_concept: bytes
+
+
+class ReviewColumns(NamedTuple):
+    """Who reviewed images of a page, and when; `places` are as those of annotations."""
+
+    places: bytes
+    reviewed_by: Texts
+    reviewed_at: bytes
+
+
+TEXTS = ("image_id", "project_id", "blob", "file_name", "split", "changed_by")
+INTEGERS = ("width", "height")
+LONG = ("added_position", "revision")
+MOMENTS = ("changed_at",)
+NUMBERS = (*INTEGERS, *LONG, *MOMENTS)
+
+_NO_TEXTS = Texts(b"", b"")
+
+
+def image_columns(
+    connection: Connection,
+    project_id: str,
+    filters: ImageFilter = ImageFilter(),  # noqa: B008
+    *,
+    after: int | None = None,
+    newest: bool = False,
+    limit: int = 50,
+    as_of: int | None = None,
+) -> ImageColumns:
+    """The images that `list_images` lists, as columns, without their annotations."""
+    if filters.is_contradictory:
+        return ImageColumns(0, dict.fromkeys(TEXTS, _NO_TEXTS), dict.fromkeys(NUMBERS, b""), b"[]")
+    query, values = page_of_images(project_id, filters, after, newest, limit, as_of)
+    row = connection.execute(_columns(query), values).one()._mapping
+    return ImageColumns(
+        rows=row["rows"],
+        texts={name: _texts(row, name) for name in TEXTS},
+        numbers={name: row[name] or b"" for name in NUMBERS},
+        metadata=f"[{row['metadata'] or ''}]".encode(),
+    )
+
+
+def annotation_columns(
+    connection: Connection, view_id: str, image_ids: Sequence[str], as_of: int | None
+) -> AnnotationColumns:
+    """The annotations of images in a view; `image_ids` are those of a page, in its order."""
+    values = {"ids": list(image_ids), "view": view_id}
+    row = connection.execute(_annotations(as_of), values).one()._mapping
+    return AnnotationColumns(
+        places=row["places"] or b"",
+        concept_ids=_texts(row, "concept_id"),
+        has_box=row["has_box"] or b"",
+        sides={side: row[side] or b"" for side in _SIDES},
+        without_concept=row["without_concept"] or b"",
+    )
+
+
+def review_columns(
+    connection: Connection, view_id: str, image_ids: Sequence[str], as_of: int | None
+) -> ReviewColumns:
+    """The reviews of images in a view; `image_ids` are those of a page, in its order."""
+    values = {"ids": list(image_ids), "view": view_id}
+    row = connection.execute(_reviews(as_of), values).one()._mapping
+    return ReviewColumns(
+        places=row["places"] or b"",
+        reviewed_by=_texts(row, "reviewed_by"),
+        reviewed_at=row["reviewed_at"] or b"",
+    )
+
+
+def _texts(row: Any, name: str) -> Texts:
+    return Texts((row[name] or "").encode(), row[_lengths(name)] or b"")
+
+
+def _lengths(name: str) -> str:
+    return f"{name}_lengths"
+
+
+@lru_cache(64)
+def _columns(query: Select[Any]) -> Select[Any]:
+    # Aggregates take the rows of a subquery in its order.
+    page = query.subquery()
+    return select(
+        func.count().label("rows"),
+        *(part for name in TEXTS for part in _joined(page.c[name])),
+        *(_packed(func.int4send, page.c[name]) for name in INTEGERS),
+        *(_packed(func.int8send, page.c[name]) for name in LONG),
+        *(_packed(func.timestamptz_send, page.c[name]) for name in MOMENTS),
+        func.string_agg(cast(page.c.metadata, Text), ",").label("metadata"),
+    )
+
+
+def _joined(texts: ColumnElement[str]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """A column of texts as two aggregates."""
+    name = str(texts.key)
+    together = func.string_agg(texts, literal_column("''", String)).label(name)
+    return together, _bytes(func.int4send(func.octet_length(texts))).label(_lengths(name))
+
+
+def _packed(send: Any, numbers: ColumnElement[Any]) -> ColumnElement[Any]:
+    packed: ColumnElement[Any] = _bytes(send(numbers)).label(str(numbers.key))
+    return packed
+
+
+def _bytes(each: ColumnElement[Any]) -> Any:
+    return func.string_agg(each, _NOTHING)
+
+
+_of_page = (
+    func.unnest(bindparam("ids", type_=ARRAY(Text)))
+    .table_valued(column("image_id", Text), with_ordinality="number")
+    .render_derived(name="of_page")
+)
+_place = (cast(_of_page.c.number, Integer) - literal_column("1", Integer)).label("place")
+
+
+def _found(table: FromClause, as_of: int | None, *order: ColumnElement[Any]) -> Any:
+    """The rows of a page's images in a view, in the page's order."""
+    of_image = and_(
+        table.c.image_id == _of_page.c.image_id,
+        table.c.view_id == bindparam("view"),
+        valid(table, as_of),
+    )
+    found = select(_place, *table.c).select_from(_of_page.join(table, of_image))
+    return found.order_by(_of_page.c.number, *order).subquery()
+
+
+def _annotations(as_of: int | None) -> Select[Any]:
+    sides = (annotations.c[side] for side in _SIDES)
+    found = _found(annotations, as_of, annotations.c.concept_id, *sides)
+    named = found.c.concept_id.is_not(None)
+    concepts, lengths = _joined(found.c.concept_id)
+    zero = literal_column("0", Float)
+    return select(
+        _bytes(func.int4send(found.c.place)).filter(named).label("places"),
+        concepts,
+        lengths,
+        _bytes(func.boolsend(found.c.x.is_not(None))).filter(named).label("has_box"),
+        *(
+            _bytes(func.float8send(func.coalesce(found.c[side], zero))).filter(named).label(side)
+            for side in _SIDES
+        ),
+        _bytes(func.int4send(found.c.place))
+        .filter(found.c.without_concept)
+        .label("without_concept"),
+    )
+
+
+def _reviews(as_of: int | None) -> Select[Any]:
+    found = _found(reviews, as_of)
+    return select(
+        _bytes(func.int4send(found.c.place)).label("places"),
+        *_joined(found.c.reviewed_by),
+        _packed(func.timestamptz_send, found.c.reviewed_at),
+    )
