@@ -14,6 +14,7 @@ from adapters.access.sessions import Sessions
 from adapters.access.sign_in_attempts import Attempts
 from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.uploaded import UploadedFiles
 from adapters.evaluation.crops import Crops
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.flip_book.loading import Books
@@ -131,6 +132,7 @@ class Backend:
         self.sign_in_codes = SignInCodes(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
+        self.uploaded = UploadedFiles(self.committed)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.crops = Crops(self.blobs)

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.uploaded import forget_uploads
 from application.dataset.erasure import orders
 from application.log.store import KEEPALIVE_OPTIONS, Store
 from application.training.item_retention import discard_items, versions_to_discard
@@ -88,7 +89,7 @@ def collect(
     """
     if older_than < SHORTEST:
         raise Invalid("blobs must be kept for at least a day", field="older_than")
-    with _exclusive(store):
+    with _exclusive(store) as connection:
         report = CollectionReport()
         if dry_run:
             report.versions_without_items = len(versions_to_discard(store, kept_flip_books))
@@ -104,6 +105,8 @@ def collect(
                 blobs.erase(order.entity_id)
         _empty_trash(blobs, named, before, report, dry_run)
         _discard(blobs, named, before, report, dry_run)
+        if not dry_run:
+            forget_uploads(connection, before)
     return report
 
 
@@ -198,7 +201,7 @@ def _discard(
 
 
 @contextmanager
-def _exclusive(store: Store) -> Iterator[None]:
+def _exclusive(store: Store) -> Iterator[psycopg.Connection]:
     """Hold the lock of collections, which is released with the connection if this process dies."""
     with psycopg.connect(store.database_url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
         row = connection.execute(
@@ -207,7 +210,7 @@ def _exclusive(store: Store) -> Iterator[None]:
         if row != (True,):
             raise Conflict("another collection of blobs is running; wait until it has ended")
         try:
-            yield
+            yield connection
         finally:
             # The server notices a closed connection with a delay, and the next process may try
             # before. A broken connection releases the lock when it ends.
