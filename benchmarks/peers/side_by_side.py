@@ -15,6 +15,7 @@ from benchmarks.calls import quantiles
 from benchmarks.database import migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.operations.start import await_ready
+from benchmarks.peers.cpu import cpu_of
 from benchmarks.peers.mlflow import VERSION, WORKERS, Mlflow, mlflow_server
 from benchmarks.peers.raw_http import Client
 from benchmarks.processes import data_folder, free_port, stemma
@@ -94,16 +95,19 @@ def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
             ]
             yield from _each(ways, quick, PAUSE_SECONDS)
             seconds = QUICK_SECONDS if quick else SECONDS
-            rates = repeat(
-                1 if quick else 3,
-                lambda: (
-                    client.hammer(create, CLIENTS, seconds),
-                    mlflow.client.hammer(mlflow.new_run, CLIENTS, seconds),
-                ),
-                spare=0 if quick else 2,
-            )
+
+            def hammered() -> tuple[float, float, dict[str, float]]:
+                before = cpu_of(process.pid)
+                rate = client.hammer(create, CLIENTS, seconds)
+                after = cpu_of(process.pid)
+                spent = {
+                    name: 1000 * (after[name] - before[name]) / (rate * seconds) for name in after
+                }
+                return rate, mlflow.client.hammer(mlflow.new_run, CLIENTS, seconds), spent
+
+            rates = repeat(1 if quick else 3, hammered, spare=0 if quick else 2)
             client.close()
-    ours, theirs = zip(*rates.results, strict=True)
+    ours, theirs, spent = zip(*rates.results, strict=True)
     yield Measurement(
         what=f"commands of {CLIENTS} clients",
         unit="/s",
@@ -113,6 +117,13 @@ def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
         expected=Expected(1000, at_least=True, absolute=True),
         others=rates.others,
     )
+    for name in spent[0]:
+        yield Measurement(
+            what=f"CPU for each of these: {name}",
+            unit="ms",
+            ours=tuple(each[name] for each in spent),
+            others=rates.others,
+        )
 
 
 def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
