@@ -38,7 +38,7 @@ assert Rows([row]).table.columns["number"] == [3] and "x" in Rows([row])._repr_h
 try:
     Stemma("http://127.0.0.1:9", "none", patience=0).whoami()
 except Unreachable as error:
-    assert "is the server running" in str(error)
+    assert "that the server is running" in str(error)
 print(f"{sys.version.split()[0]}: {len(modules)} modules, {len(operations.ANSWERS)} operations")
 """
 

@@ -58,6 +58,13 @@ def decoded(table: pyarrow.Table) -> pyarrow.Table:
     return table.cast(schema)
 
 
+def maps_in(table: pyarrow.Table) -> list[str]:
+    """The names of columns of dictionaries whose keys differ."""
+    import pyarrow
+
+    return [field.name for field in table.schema if pyarrow.types.is_map(field.type)]
+
+
 def with_names(table: pyarrow.Table, names: dict[str, str]) -> pyarrow.Table:
     """The same with a column `name` behind `version_id`."""
     import pyarrow

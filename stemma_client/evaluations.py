@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stemma_client import notebook
 from stemma_client._generated import answers, operations
-from stemma_client.errors import ApiError
+from stemma_client.errors import StemmaError
 from stemma_client.tables import Rows, Table
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class Evaluation:
     def _repr_html_(self) -> str:
         try:
             return notebook.gallery(self.pictures(5)) + self.concepts()._repr_html_()
-        except ApiError as error:  # it is not there yet, or was erased
-            return f"<p>{html.escape(error.detail)}</p>"
+        except StemmaError as error:  # it is not there yet, or was erased
+            return f"<p>{html.escape(error.explanation)}</p>"
 
     def pictures(self, count: int) -> list[tuple[str, bytes]]:
         """Captions and pictures of the first images, wrong ones if there are any."""

@@ -37,6 +37,10 @@ def check(request: Request[Any], moment: str) -> None:
             f"{request.name} would change the past: call it on the original client, not on the one"
             " from `at`"
         )
+    if request.query.get("wait"):
+        raise PresentOnly(
+            f"{request.name} at {moment} does not change: wait on the original client"
+        )
     if "as_of" not in request.accepts and request.name not in TIMELESS:
         raise PresentOnly(
             f"{request.name} knows only the present, not {moment}: call it on the original client,"

@@ -22,6 +22,10 @@ class Server(NamedTuple):
     url: str
     key: str
 
+    def __repr__(self) -> str:
+        """Without the key: tracebacks are shared."""
+        return f"Server({self.url!r})"
+
 
 class _Runtime(msgspec.Struct):
     api_url: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from stemma_client._generated import answers, operations
-from stemma_client.errors import ApiError
+from stemma_client.errors import StemmaError
 from stemma_client.pictures import gallery_of
 from stemma_client.tables import Rows
 
@@ -35,8 +35,8 @@ class Suspects:
     def _repr_html_(self) -> str:
         try:
             found = self.list()
-        except ApiError as error:
-            return f"<p>{html.escape(error.detail)}</p>"
+        except StemmaError as error:
+            return f"<p>{html.escape(error.explanation)}</p>"
         captions = ((f"{one.label}: {one.measure}", one.image_id) for one in found)
         return gallery_of(self._client, captions) + found._repr_html_()
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
 from stemma_client import arrow
+from stemma_client.polars_frames import frame_of
 
 if TYPE_CHECKING:
     import pandas
@@ -58,11 +61,14 @@ class Table:
 
     def to_polars(self) -> polars.DataFrame:
         """As a DataFrame of Polars; needs the extra `polars`."""
+        if self._of_arrow is None:
+            return frame_of(self.columns)
         import polars
 
-        if self._of_arrow is not None:
-            return polars.DataFrame(arrow.decoded(self._of_arrow))
-        return polars.DataFrame({name: list(values) for name, values in self.columns.items()})
+        table, maps = arrow.decoded(self._of_arrow), arrow.maps_in(self._of_arrow)
+        frame = polars.DataFrame(table.drop_columns(maps))
+        of_maps = frame_of(_lists_of(table.select(maps)))
+        return frame.with_columns(*of_maps.get_columns()).select(table.column_names)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self._names())
@@ -130,9 +136,7 @@ class Rows(Sequence[T], Generic[T]):
 
         A version, a model and the like have the columns of what the server answers of them.
         """
-        flat = [dict(_flat(getattr(row, "row", row))) for row in self._rows]
-        names = dict.fromkeys(name for row in flat for name in row)
-        return Table({name: [row.get(name) for row in flat] for name in names})
+        return Table(_columns_of([getattr(row, "row", row) for row in self._rows]))
 
     def to_pandas(self) -> pandas.DataFrame:
         """As a DataFrame; needs the extra `pandas`."""
@@ -153,21 +157,69 @@ class Rows(Sequence[T], Generic[T]):
         return self.table._repr_html_()
 
 
-def _flat(row: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A struct's fields by their names; structs and dictionaries in lists as plain data."""
-    values = getattr(row, "__struct_fields__", ())
-    for name in values:
+def _columns_of(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """The fields of structs as columns; one that only some of the rows have is None in the others.
+
+    All rows of a kind are taken apart at once, field by field: there may be thousands.
+    """
+    places: dict[type, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(type(row), []).append(place)
+    if len(places) == 1:
+        return dict(_columns_of_kind(rows))
+    columns: dict[str, list[Any]] = {}
+    for at in places.values():
+        for name, values in _columns_of_kind([rows[place] for place in at]):
+            column = columns.setdefault(name, [None] * len(rows))
+            for place, value in zip(at, values):  # noqa: B905 (3.10)
+                column[place] = value
+    return columns
+
+
+def _columns_of_kind(rows: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The columns of structs of one type; of what is no struct there are none."""
+    names = getattr(rows[0], "__struct_fields__", ()) if rows else ()
+    for name in names:
+        values = list(map(attrgetter(name), rows))
+        kinds = set(map(type, values))
+        if kinds <= _PLAIN:
+            yield name, values
+            continue
+        inner = [kind for kind in kinds if issubclass(kind, msgspec.Struct)]
+        if kinds - {*inner, msgspec.UnsetType} or not kinds:
+            yield name, [None if _is_column(value) else _plain(value) for value in values]
+        if inner:
+            at = [place for place, value in enumerate(values) if isinstance(value, msgspec.Struct)]
+            for below, part in _columns_of([values[place] for place in at]).items():
+                column: list[Any] = [None] * len(rows)
+                for place, value in zip(at, part):  # noqa: B905
+                    column[place] = value
+                yield f"{name}.{below}", column
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), datetime})
+
+
+def _is_column(value: object) -> bool:
+    """Whether a value is not in its field's own column."""
+    return value is msgspec.UNSET or isinstance(value, msgspec.Struct)
+
+
+def _plain(value: Any) -> Any:
+    """Structs within lists as plain data."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return dict(_flat(value)) if isinstance(value, msgspec.Struct) else value
+
+
+def _flat(row: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A struct's fields by their names, those of inner structs too."""
+    for name in row.__struct_fields__:
         value = getattr(row, name)
         if isinstance(value, msgspec.Struct):
             yield from _flat(value, f"{prefix}{name}.")
         elif value is not msgspec.UNSET:
             yield prefix + name, _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return dict(_flat(value)) if isinstance(value, msgspec.Struct) else value
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stemma_client._generated import answers, operations
 from stemma_client.adoption import adopt, dataset_of
 from stemma_client.entities import Entity, ensuring
-from stemma_client.errors import StemmaError
+from stemma_client.errors import Conflict, StemmaError
 from stemma_client.experiments import Experiment
 from stemma_client.form import FormTable, form_table
 from stemma_client.manifests import ManifestLine
@@ -280,7 +280,13 @@ class Views:
         if view.row.kind != kind:
             raise StemmaError(f"the view {name!r} is there, and its kind is {view.row.kind}")
         missing = [label for label in concepts if label not in view.concepts]
-        return view.add_concepts(*missing) if missing else view
+        try:
+            return view.add_concepts(*missing) if missing else view
+        except Conflict:
+            # Another call may have added some of them meanwhile.
+            if not {*missing} & {*view.refresh().concepts}:
+                raise
+            return self.ensure(name, kind, concepts)
 
     def __repr__(self) -> str:
         return f"Views({[view.name for view in self]})"

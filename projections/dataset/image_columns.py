@@ -83,6 +83,8 @@ MOMENTS = ("changed_at",)
 NUMBERS = (*INTEGERS, *LONG, *MOMENTS)
 
 _NO_TEXTS = Texts(b"", b"")
+_ALONG_INDEX = select(func.set_config("enable_sort", "off", True))
+"""Rows of images are wide, and large pages of them would be sorted on disk."""
 
 
 def image_columns(
@@ -98,7 +100,12 @@ def image_columns(
     """The images that `list_images` lists, as columns, without their annotations."""
     if filters.is_contradictory:
         return ImageColumns(0, dict.fromkeys(TEXTS, _NO_TEXTS), dict.fromkeys(NUMBERS, b""), b"[]")
-    query, values = page_of_images(project_id, filters, after, newest, limit, as_of)
+    everything = not filters.uses_view and filters.split is None
+    query, values = page_of_images(
+        project_id, filters, after, newest, limit, as_of, by_rows=everything
+    )
+    if everything:
+        connection.execute(_ALONG_INDEX)
     row = connection.execute(_columns(query), values).one()._mapping
     return ImageColumns(
         rows=row["rows"],

@@ -137,10 +137,13 @@ def page_of_images(
     newest: bool,
     limit: int,
     as_of: int | None,
+    *,
+    by_rows: bool = False,
 ) -> tuple[Select[Any], dict[str, Any]]:
     """The query for a page of images, and its parameters. That of current images is the same for
-    all filters of the same form."""
-    if as_of is None and not filters.parents and not filters.file_names:
+    all filters of the same form; `by_rows` it reads the table itself, former rows too, which is
+    quicker for large pages of all images."""
+    if as_of is None and not filters.parents and not filters.file_names and not by_rows:
         page = page_of(filters, newest, after is not None)
         return _present(page, newest), parameters(project_id, filters, after, limit)
     return _past(project_id, filters, after, newest, as_of).limit(limit), {}

@@ -29,6 +29,11 @@ def test_a_key_that_cannot_be_sent_is_refused_and_never_replaced(key: str) -> No
         HERE.projects.create("Keyed", key=key)
 
 
+def test_a_traceback_does_not_show_the_key() -> None:
+    session = HERE.transport.session
+    assert "secret-of-a-test" not in f"{HERE!r} {session.server!r} {session!r}"
+
+
 def test_an_answer_that_is_held_has_more_time() -> None:
     session = HERE.transport.session
     held = session.prepared(operations.get_version("v", wait=20.0))["timeout"]
@@ -45,6 +50,8 @@ def test_the_past_never_answers_with_the_present() -> None:
         next(then.events())
     with pytest.raises(ReadOnly):
         then.projects.create("Late")
+    with pytest.raises(PresentOnly, match="does not change"):
+        Version(then, answers.VersionRow(version_id="v", name="n", status="queued")).wait()
 
 
 def test_what_is_timeless_is_a_query_without_a_past() -> None:

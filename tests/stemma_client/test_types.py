@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from api.operations.client_package import FOLDER
 
 GUIDE = FOLDER.parent / "docs" / "python.md"
+SWEEP = GUIDE.parent / "examples" / "sweep.py"
 EXAMPLE = """
 run = s.version("one")
 reveal_type(run.wait().indicator)
@@ -34,6 +36,7 @@ def guide_in(folder: Path) -> Path:
 
 
 def test_the_guide_is_typed_for_python_3_10(tmp_path: Path) -> None:
+    assert "Success" in check(SWEEP, "--python-version", "3.10")
     told = check(guide_in(tmp_path), "--python-version", "3.10")
     assert "Success" in told, told
     notes = re.findall(r"note: Revealed type is \"(.*)\"", told)
@@ -47,6 +50,7 @@ def test_the_guide_is_typed_for_python_3_10(tmp_path: Path) -> None:
 def test_pyright_finds_nothing_in_the_guide(tmp_path: Path) -> None:
     """In its strict mode, but for types that pandas leaves open; from a wheel that has it whole."""
     guide_in(tmp_path)
+    shutil.copy(SWEEP, tmp_path)
     settings = {
         "typeCheckingMode": "strict",
         "pythonVersion": "3.10",
@@ -62,4 +66,4 @@ def test_pyright_finds_nothing_in_the_guide(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     errors = [one for one in found["generalDiagnostics"] if one["severity"] == "error"]
     assert not errors
-    assert found["summary"]["filesAnalyzed"] == 1
+    assert found["summary"]["filesAnalyzed"] == 2

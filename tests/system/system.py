@@ -25,11 +25,13 @@ class RunningSystem:
     """`stemma up` on a data folder, with deadlines short enough for a test.
 
     `separate` gives each part a process, to be killed by itself: that takes five more seconds.
+    `code` is a folder with the code of another release.
     """
 
-    def __init__(self, data: Path, *, separate: bool = False) -> None:
+    def __init__(self, data: Path, *, separate: bool = False, code: Path | None = None) -> None:
         self.data = data
         self._separate = separate
+        self._code = code
         # Its own, also after a restart: several systems may run at once.
         self._port = port_of_its_own()
         self._up: subprocess.Popen[bytes] | None = None
@@ -40,13 +42,17 @@ class RunningSystem:
             "STEMMA_ACK_WAIT_SECONDS": "3",
             "STEMMA_CHECKPOINT_SECONDS": "1",
         }
+        if self._code is not None:
+            environment["PYTHONPATH"] = str(self._code)
         # What a killed `up` left behind would look like the new one's.
         (self.data / RUNTIME_FILE).unlink(missing_ok=True)
         argv = [sys.executable, "-m", "cli.main", "up", "--port", str(self._port)]
         if self._separate:
             argv.append("--separate")
         with (self.data / "up.log").open("ab") as log:
-            self._up = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+            self._up = subprocess.Popen(
+                argv, env=environment, cwd=self._code, stdout=log, stderr=log
+            )
         eventually(lambda: read_runtime(self.data) is not None, "stemma up writes runtime.json")
         runtime = self.runtime
         ready = wait_ready(runtime.api_url, HANG_SECONDS)

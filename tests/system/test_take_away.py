@@ -29,6 +29,7 @@ from tests.waiting import HANG_SECONDS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
 NOTEBOOK = GUIDE.with_name("notebook.ipynb")
+SWEEP = GUIDE.parent / "examples" / "sweep.py"
 
 OPTIONS = {
     "architecture": "mobilenet_v3_small",
@@ -220,6 +221,27 @@ def test_the_python_guide_runs_with_the_package_alone(trained: Trained, tmp_path
     assert "60 images are new" in done.stdout
     weights = (tmp_path / "model" / "model.safetensors").read_bytes()
     assert f"are in the log: {hashlib.sha256(weights).hexdigest()}" in done.stdout
+
+
+def test_the_example_of_a_sweep_names_takes_and_proves_the_best(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Run again, it finds the versions that it started."""
+    argv = [sys.executable, str(SWEEP), "Digits", "Which digit?", str(tmp_path / "model")]
+    options = ("architecture=mobilenet_v3_small", "width=32", "height=32", "epochs=1")
+    environment = os.environ | {"STEMMA_DATA": str(trained.system.data)}
+    printed = [
+        subprocess.run(
+            [*argv, *options], check=True, env=environment, cwd=tmp_path, stdout=subprocess.PIPE
+        ).stdout.decode()
+        for _ in range(2)
+    ]
+    weights = hashlib.sha256((tmp_path / "model" / "model.safetensors").read_bytes()).hexdigest()
+    assert re.match(rf"best: rate 0\.\d+, .*\nproven: \d+ events .* {weights}\n$", printed[0])
+    assert printed[1] == printed[0]
+    with trained.system.client() as client:
+        names = [row["name"] for row in client.query_all("versions", limit=500)]
+    assert len([name for name in names if name.startswith("rate ")]) == 3
 
 
 def test_the_notebook_runs(

@@ -134,7 +134,8 @@ def test_tables_are_the_same_with_and_without_arrow(
         assert client.metrics(runs[1:]).to_pandas().empty
         assert len(metrics.thinned(2)) == 2 * len(metrics.series)
         assert images.columns["annotations"][0][0]["concept_id"] in view.concepts.values()
-        plain = [metrics.columns, images.columns, metrics.series, len(repr(images))]
+        polars = [table.to_polars().to_dicts() for table in (metrics, images)]
+        plain = [metrics.columns, images.columns, metrics.series, len(repr(images)), polars]
         frames.append([plain, metrics.to_pandas(), images.to_pandas()])
     (one, *ours), (other, *theirs) = frames
     assert one == other

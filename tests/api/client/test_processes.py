@@ -47,6 +47,19 @@ def test_threads_share_a_client(client: Stemma) -> None:
     assert client.position >= max(client.project(one.id).row.created_position for one in made)
 
 
+def test_what_is_ensured_at_once_is_made_once(client: Stemma) -> None:
+    labels = [f"concept {number}" for number in range(5)]
+
+    def ensure(_: int) -> tuple[str, set[str]]:
+        view = client.projects.ensure("At once").views.ensure("species", concepts=labels)
+        return view.id, {*view.concepts}
+
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(ensure, range(12)))
+    assert len({view_id for view_id, _ in made}) == 1
+    assert {frozenset(concepts) for _, concepts in made} == {frozenset(labels)}
+
+
 def test_a_wait_has_its_deadline_though_the_server_is_gone(site: Scene) -> None:
     _, view = site.trainable("Gone")
     version_id = site.version(view)
