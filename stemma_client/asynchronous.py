@@ -71,7 +71,7 @@ class AsyncStemma:
             if row.status in FAILED:
                 raise StemmaError(f"version {row.name!r} is {row.status}: {row.reason}")
             if left <= 0:
-                raise WaitTimeout(f"after {timeout:g} s {row.name!r} has not ended, and goes on")
+                raise WaitTimeout(f"after {timeout:g} s {row.name!r} has not ended; it continues")
 
     async def metrics(self, version_ids: Sequence[str], *names: str) -> Metrics:
         """All values of the metrics of versions."""

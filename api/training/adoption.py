@@ -118,5 +118,5 @@ def _adoption(backend: Backend, data: NewAdoption) -> Adoption:
         digest = getattr(data, field)
         sizes[field] = size = backend.blobs.size(digest)
         if size is None:
-            raise Invalid(f"no file {digest} was uploaded; upload it first", field=field)
+            raise Invalid(f"file {digest} has not been uploaded; upload it first", field=field)
     return Adoption(data.checkpoint, sizes["checkpoint"] or 0, data.predictions)
