@@ -62,7 +62,7 @@ Wait = Annotated[
         name="wait",
         ge=0,
         le=30,
-        description="Seconds to wait for its end: the answer is sent as soon as it has ended",
+        description="Seconds to wait for its end; the response is sent as soon as it has ended",
     ),
 ]
 

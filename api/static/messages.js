@@ -27,5 +27,8 @@ export const moved = (name, place) => `${name} is now number ${place}`;
 
 export const NO_CHARTS = "The chart’s JavaScript is not installed: run make setup.";
 
+// In place of the time of a position, at the beginning of the log.
+export const BEFORE_ALL = "before the first event";
+
 // How many rows are chosen to be compared.
 export const chosen = (count, { few, most }) => `${number(count)} chosen${count < few ? "; choose another" : count >= most ? ", the most that can be compared" : ""}`;

@@ -214,8 +214,8 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="epsilon",
         type=NUMBER,
         label="Epsilon",
-        help="Added to the root of that mean; without it, a weight that gets no gradient would be"
-        " divided by zero",
+        help="Added to the root of the mean of squared gradients, so that weights without a"
+        " gradient are not divided by zero",
         defaults=(Default(1.0),),
         minimum=1e-8,
         maximum=1,

@@ -155,7 +155,7 @@ def _store(files: _Files, checked: Sequence[tuple[str, str]]) -> None:
                 raise
             raise SourceChanged(f"{path} cannot be read any more: {error.strerror}") from error
         if blobs.put(data) != blob:
-            raise SourceChanged(f"{path} has changed while it was imported")
+            raise SourceChanged(f"{path} changed during the import")
     blobs.flush()
 
 

@@ -1,6 +1,6 @@
 // Texts of the trainings' scripts, in one place for translation.
 import { counted, number, percent } from "../numbers.js";
-import { exact, lasting } from "../times.js";
+import { estimate, exact, lasting } from "../times.js";
 
 // The lines of a chart.
 export const BATCH = "batch";
@@ -13,7 +13,7 @@ export const overlaid = (name) => `${name} ×`;
 export const removeOverlaid = (name) => `Remove ${name} from the charts`;
 
 export const iterations = (done, all) => `${number(done)} of ${counted(all, "iteration")}`;
-export const left = (seconds) => `about ${lasting(seconds)} left`;
+export const left = (seconds) => `about ${estimate(seconds)} left`;
 export const took = (seconds) => `took ${lasting(seconds)}`;
 export const overfitting = ({ epoch, from, to, trainingFrom, trainingTo }) =>
   `Since epoch ${epoch} the validation loss has risen from ${from} to ${to} while the training loss fell from ${trainingFrom} to ` +

@@ -28,6 +28,8 @@ def test_the_library_is_seen_as_it_was(site: Scene, page: Page) -> None:
     slider.focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_label("Position or time")).to_have_value(str(training))
+    recorded = site.store.read(training - 1, limit=1)[0].metadata.occurred_at
+    expect(page.locator("[data-when]")).to_have_text(f"{recorded:%Y-%m-%d %H:%M:%S} UTC")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/views/{view_id}?as_of={training}")
     expect(page.locator("[data-past]")).to_contain_text(f"As of position {training}, 20")

@@ -118,7 +118,8 @@ def test_an_adopted_model_is_measured_and_marked_everywhere(site: Scene, view: s
         marked = NOT_WITNESSED in answer.text or "was adopted: its training was not" in answer.text
         assert marked, path
     assert (
-        "Not both have an archive" in site.http.get(f"/versions/{version_id}/compare/{other}").text
+        "One or both versions have no archive"
+        in site.http.get(f"/versions/{version_id}/compare/{other}").text
     )
     compared = site.http.get(f"/api/v1/versions/{version_id}/compare/{other}").json()
     assert any("may have seen images that validate" in one for one in compared["warnings"])
@@ -137,7 +138,7 @@ def test_predictions_of_other_images_are_refused_with_the_reason(site: Scene, vi
     assert "the adoption was refused: the file of predictions has 9 rows" in row["reason"]
     refused = site.http.post(f"/api/v1/versions/{version_id}/retry")
     assert refused.status_code == 409
-    assert "adopt one with other files" in refused.json()["detail"]
+    assert "adopt a version with other files" in refused.json()["detail"]
     assert "/retry" not in site.http.get(f"/versions/{version_id}").text
 
 
