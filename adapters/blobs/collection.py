@@ -32,8 +32,10 @@ SHORTEST = timedelta(days=1)
 """The shortest age of a blob to discard. It is twice the age at which a put does not renew a blob,
 which an event may name later."""
 
-NEVER_STORED = frozenset({"digest", "environment", "final_weights", "metadata", "validation_set"})
-"""Fields of events with the sha256 of something else, or with any text of a user."""
+NEVER_STORED = frozenset(
+    {"digest", "environment", "final_weights", "metadata", "trainer", "validation_set"}
+)
+"""Fields of events with the sha256 of something else, such as a form, or any text of a user."""
 
 _RESULTS = (BestCheckpointSaved, VersionEvaluated, VersionResultReported, VersionResultMeasured)
 """The events that name the weights and the predictions of a training."""

@@ -69,7 +69,10 @@ function contentOf(form) {
 export function valueOf(control) {
   const { kind } = control.dataset;
   if (kind === "list") return listOf(control);
+  if (kind === "choices" && "optional" in control.dataset && !control.querySelector("input:checked")) return undefined;
   if (kind === "choices") return [...control.querySelectorAll("input:checked")].map((one) => JSON.parse(one.value));
+  if (kind === "object") return {};
+  if (kind === "interval") return intervalOf(control);
   if (kind === "range") return [...control.querySelectorAll("input")].map((one) => Number(one.value));
   if (kind === "numbers") return numbersIn(control);
   if (control.type === "radio" && !control.checked) return undefined;
@@ -78,6 +81,15 @@ export function valueOf(control) {
   if (kind === "lines") return text.split("\n").map((line) => line.trim()).filter(Boolean);
   if (text === "" && (kind === "number" || "optional" in control.dataset)) return undefined;
   return kind === "number" ? Number(text) : control.value;
+}
+
+// A range of numbers and whether it is searched by the logarithm; undefined where neither end is
+// given.
+function intervalOf(control) {
+  const [least, most] = [...control.querySelectorAll("input[type=number]")].map((one) => one.value.trim());
+  if (least === "" && most === "") return undefined;
+  if (least === "" || most === "") throw new Problem("", [{ field: control.name, detail: "give both ends" }]);
+  return { least: Number(least), most: Number(most), log: control.querySelector("input[type=checkbox]").checked };
 }
 
 // Numbers with commas or spaces between them.

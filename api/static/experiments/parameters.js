@@ -7,13 +7,17 @@ import * as messages from "./messages.js";
 
 const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];
 
-export function parametersChart({ experiment: { best, objective }, trials, labels }) {
+export function parametersChart({ experiment: { best, objective, trainer }, trials, labels }) {
   const measured = bestLast(trials.filter(({ value }) => value !== null), best);
   const parameters = measured.map((trial) => trial.parameters);
   const keys = Object.keys(parameters[0] ?? {})
     .filter((key) => new Set(parameters.map((one) => one[key])).size > 1)
     .sort((one, other) => placeOf(one) - placeOf(other));
-  const axes = keys.map((key) => axisOf(parameters.map((one) => one[key]), key, labels));
+  const axes = keys.map((key) => {
+    const values = parameters.map((one) => one[key]);
+    const searched = trainer?.varied[key];
+    return searched && !Array.isArray(searched) ? ranged(values, labels[key] ?? key, searched) : axisOf(values, key, labels);
+  });
   axes.push(numbers(measured.map(({ value }) => value), labels[objective], (value) => percent(value, 1)));
   const traces = measured.map((trial, row) => {
     const { color, width, opacity } = styleOf(trial, best);
@@ -50,6 +54,11 @@ function layoutOf(axes) {
     shapes: axes.map((_, x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, layer: "below", line })),
     annotations: axes.flatMap(({ ticks }, x) => ticks.map(([y, text]) => ({ ...label, x, y, text }))),
   };
+}
+
+// A trainer's setting that was searched in a range of numbers.
+function ranged(values, name, { log }) {
+  return numbers(values, name, (value) => String(Number(value.toPrecision(3))), log ? Math.log10 : undefined);
 }
 
 function axisOf(values, key, labels) {

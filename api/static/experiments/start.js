@@ -6,6 +6,7 @@ import { showProblem } from "../problems.js";
 const dialog = document.getElementById("start");
 const form = dialog.querySelector("form");
 const custom = form.querySelector("[data-custom]");
+const epochsOf = form.querySelector("#start-epochs");
 const summary = form.querySelector("[data-summary]");
 const estimate = form.querySelector("[data-estimate]");
 
@@ -51,10 +52,16 @@ function fill(space) {
 function show() {
   const chosen = form.querySelector("[name=preset]:checked");
   const own = chosen.value === "";
-  custom.hidden = !own;
-  custom.disabled = !own;
+  const trainer = form.elements.trainer?.value ?? "";
+  for (const part of form.querySelectorAll("[data-custom]")) {
+    const { trainer: whose, builtIn } = part.dataset;
+    const isShown = own && (whose === undefined ? builtIn === undefined || !trainer : whose === trainer);
+    part.hidden = !isShown;
+    part.disabled = !isShown;
+  }
+  epochsOf.name = trainer ? "settings.epochs" : "options.epochs";
   const trials = own ? form.elements.budget.value : chosen.dataset.trials;
-  const epochs = own ? form.elements["options.epochs"].value : chosen.dataset.epochs;
+  const epochs = own ? epochsOf.value : chosen.dataset.epochs;
   const text = messages.planned(trials, epochs);
   if (summary.textContent !== text) summary.textContent = text;
   showEstimate({ budget: trials, epochs, concurrency: own ? form.elements.concurrency.value : "" });

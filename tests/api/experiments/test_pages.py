@@ -1,35 +1,16 @@
 """The pages of experiments in a real browser, while trainings are simulated."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from domain.training.version import VersionTrainingFailed
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import SMALL, SPACE, TRIALS, Laboratory
-from tests.api.pages.tabs import opened_tab
-from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, REFUSED, SCHEMES, is_the_same, show
+from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, SCHEMES, is_the_same, show
 from tests.application.experiments.simulation import Trainer
-from tests.waiting import HANG_MS
-
-
-@pytest.fixture(scope="module")
-def profile(laboratory: Laboratory, chromium: Browser) -> Iterator[BrowserContext]:
-    browsing = laboratory.site.browsing
-    context = chromium.new_context(**browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(HANG_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(profile: BrowserContext) -> Iterator[Page]:
-    """A tab that must have nothing to complain about but refusals."""
-    with opened_tab(profile, REFUSED) as tab:
-        yield tab
 
 
 def drawn(page: Page, chart: str) -> int:
@@ -296,7 +277,7 @@ def test_a_preset_is_started_by_keyboard(laboratory: Laboratory, page: Page) -> 
     expect(summary).to_have_text("8 trainings of at most 6 epochs.")
     expect(dialog).to_contain_text("6 of training, 4 of validation")
     expect(dialog.locator('[data-part="workers"]')).to_contain_text("workers online is unknown")
-    expect(dialog.locator("[data-custom]")).to_be_hidden()
+    expect(dialog.locator("[data-custom]").first).to_be_hidden()
     expect(dialog.locator("[data-estimate]")).to_contain_text(
         "No training of this project has been timed"
     )
