@@ -106,8 +106,8 @@ def problem_in(response: httpx.Response) -> ApiError | NotStemma:
 
 
 def check_sender(response: httpx.Response) -> None:
-    """Raise `NotStemma` for a file that a proxy or another program answers with: each answer of
-    Stemma's names the API's version."""
+    """Raise `NotStemma` for what a proxy or another program answers with, be it JSON or a file:
+    each answer of Stemma's names the API's version."""
     if VERSION not in response.headers:
         raise not_stemma(response)
 
@@ -119,6 +119,14 @@ def not_stemma(response: httpx.Response) -> NotStemma:
         f"{response.request.method} {response.request.url}: {response.status_code} with"
         f" {media_type}, which is not an answer of Stemma: check the address, and proxies in"
         " between"
+    )
+
+
+def undecodable(request: Request[Any], error: httpx.DecodingError) -> NotStemma:
+    """The error about a body that is not encoded as its headers tell."""
+    return NotStemma(
+        f"{request.method} {error.request.url}: the answer is not encoded as its headers tell"
+        f" ({error}): check the address, and proxies in between"
     )
 
 
@@ -159,8 +167,8 @@ def content_of(request: Request[Any]) -> dict[str, Any]:
 
 def decode(request: Request[T], response: httpx.Response) -> T:
     """The answer in a response. Raises `NotStemma`."""
+    check_sender(response)
     if request.answer is bytes:
-        check_sender(response)
         return response.content  # type: ignore[return-value]
     if not response.headers.get("Content-Type", "").startswith("application/json"):
         raise not_stemma(response)

@@ -242,6 +242,14 @@ class Stemma:
         known = (session.timeout, session.patience, session.correlation_id, session.as_of)
         return _of_pickle, (self.url, *known)
 
+    def __copy__(self) -> Stemma:
+        """Itself: connections are shared."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Stemma:
+        """Itself, also of a version that is copied."""
+        return self
+
     def __enter__(self) -> Stemma:
         return self
 

@@ -163,6 +163,8 @@ class Transport:
                 outcome = self._connections.http.request(**prepared)
             except httpx.TransportError as error:
                 outcome = error
+            except httpx.DecodingError as error:
+                raise attempts.undecodable(request, error) from error
             pause = tries.pause_after(outcome)
             if not pause and isinstance(outcome, httpx.Response):
                 return self.session.take(request, outcome)
@@ -196,6 +198,8 @@ class Transport:
                         outcome.read()
                 except httpx.TransportError as error:
                     outcome = error
+                except httpx.DecodingError as error:
+                    raise attempts.undecodable(request, error) from error
                 pause = tries.pause_after(outcome)
                 if not pause and isinstance(outcome, httpx.Response):
                     attempts.check_sender(outcome)
@@ -235,6 +239,8 @@ class AsyncTransport:
                 outcome = await self._http.request(**prepared)
             except httpx.TransportError as error:
                 outcome = error
+            except httpx.DecodingError as error:
+                raise attempts.undecodable(request, error) from error
             pause = tries.pause_after(outcome)
             if not pause and isinstance(outcome, httpx.Response):
                 return self.session.take(request, outcome)

@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -85,6 +86,7 @@ NUMBERS = (*INTEGERS, *LONG, *MOMENTS)
 _NO_TEXTS = Texts(b"", b"")
 _ALONG_INDEX = select(func.set_config("enable_sort", "off", True))
 """Rows of images are wide, and large pages of them would be sorted on disk."""
+_AS_BEFORE = text("RESET enable_sort")
 
 
 def image_columns(
@@ -107,6 +109,8 @@ def image_columns(
     if everything:
         connection.execute(_ALONG_INDEX)
     row = connection.execute(_columns(query), values).one()._mapping
+    if everything:
+        connection.execute(_AS_BEFORE)  # other queries of the transaction are planned as ever
     return ImageColumns(
         rows=row["rows"],
         texts={name: _texts(row, name) for name in TEXTS},

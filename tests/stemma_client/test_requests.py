@@ -1,5 +1,6 @@
 """Requests and errors by themselves: what is refused before it is sent, and what is passed on."""
 
+import copy
 import pickle
 from typing import Any
 
@@ -83,12 +84,17 @@ ROW = answers.VersionRow(version_id="v", name="v1", status="failed", reason="out
 )
 def test_errors_pass_between_processes(error: StemmaError) -> None:
     """A pool whose worker raises one that cannot be read waits for ever."""
-    copy: Any = pickle.loads(pickle.dumps(error))
-    assert (type(copy), str(copy)) == (type(error), str(error))
+    read: Any = pickle.loads(pickle.dumps(error))
+    assert (type(read), str(read)) == (type(error), str(error))
     for name in ("status", "errors", "reason", "row"):
-        assert getattr(copy, name, None) == getattr(error, name, None)
+        assert getattr(read, name, None) == getattr(error, name, None)
     if isinstance(error, ApiError):
-        assert copy.fields == {"f"}
+        assert read.fields == {"f"}
+
+
+def test_a_copy_in_this_process_keeps_its_key() -> None:
+    copies = copy.copy(HERE), copy.deepcopy(Version(HERE, ROW)).client
+    assert all(one is HERE for one in copies)
 
 
 def test_a_client_passes_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,9 @@ def test_lists_take_what_is_named_and_refuse_what_is_not_known(
     names = [image.name for image in project.images()][:2]
     assert [image.name for image in project.images(file_names=names)] == names
     assert project.image_table(file_names=["none"]).columns["image_id"] == []
+    with pytest.raises(Invalid, match="limit must be at most 500 in JSON, got 501") as long:
+        client.send(operations.list_images(project.id, limit=501))
+    assert long.value.fields == {"limit"}
     refused: list[Request[Any]] = [
         operations.list_versions(status="done"),  # type: ignore[arg-type]
         operations.list_versions(sort="fast"),  # type: ignore[arg-type]

@@ -197,6 +197,17 @@ def test_what_a_proxy_says_is_no_answer(client: Stemma, between: Proxy, status: 
         client.whoami()
 
 
+def test_what_another_program_answers_is_no_answer(client: Stemma, between: Proxy) -> None:
+    """Any JSON object would be an answer whose fields are not set."""
+    between.actions.append(doing.answers("200 OK", b'{"actor":"nobody"}', "application/json"))
+    with pytest.raises(NotStemma, match="not an answer of Stemma"):
+        client.whoami()
+    garbled = doing.answers("200 OK", b"{}", "application/json", "Content-Encoding: gzip")
+    between.actions.append(garbled)
+    with pytest.raises(NotStemma, match="not encoded as its headers tell"):
+        client.whoami()
+
+
 def test_a_proxys_page_is_no_file(client: Stemma, between: Proxy, tmp_path: Path) -> None:
     project = client.projects.create("Exported")
     page = doing.answers("200 OK", PROXYS_PAGE, "text/html")

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from api.dataset.image_list import page_as_table
 from api.dataset.images_table import images_table
@@ -70,3 +70,5 @@ def test_the_two_are_equal_for_every_filter_page_and_past(engine: Engine, seed: 
             table.validate(full=True)
             assert table.schema == rows.schema
             assert table.to_pylist() == rows.to_pylist(), (filters, page)
+        # What the table needs is not kept for what the transaction reads afterwards.
+        assert connection.execute(text("SHOW enable_sort")).scalar_one() == "on"
