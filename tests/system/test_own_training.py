@@ -219,7 +219,7 @@ def test_a_model_of_before_is_adopted_by_commands(lab: Lab, tmp_path: Path) -> N
     compared = lab.run("compare", adopted, ready)
     assert compared.exit_code == 0, compared.output
     assert "adopted, training not witnessed" in compared.output
-    assert "not both have an archive" in compared.output
+    assert "one or both versions have no archive" in compared.output
     pq.write_table(pa.table({name: rows[1:] for name, rows in table.items()}), predictions)
     done = lab.run(*given, "--predictions", str(predictions))
     assert done.exit_code == 1

@@ -41,7 +41,7 @@ def test_curves_move_until_the_best_is_named(laboratory: Laboratory, page: Page)
     expect(page.locator("h1 [data-status]")).to_have_text("concluded")
     verdict = page.locator("[data-verdict]")
     expect(verdict).to_contain_text(f"The best is trial {best['number']}: {best['value']:.1%}"[:-1])
-    expect(verdict).to_contain_text("since all its trials are done")
+    expect(verdict).to_contain_text("because all its trials are done")
     expect(verdict.get_by_role("link").first).to_have_attribute(
         "href", f"/versions/{best['version_id']}"
     )
@@ -72,7 +72,7 @@ def test_an_experiment_is_stopped_on_its_page(laboratory: Laboratory, page: Page
     expect(stop).to_have_count(0)
     laboratory.run(experiment_id)
     page.wait_for_selector("body[data-ended]")
-    expect(page.locator("[data-verdict]")).to_contain_text("since it was stopped")
+    expect(page.locator("[data-verdict]")).to_contain_text("because it was stopped")
 
 
 def test_one_whose_trials_all_fail_says_why(
@@ -87,7 +87,7 @@ def test_one_whose_trials_all_fail_says_why(
     show(page, laboratory.site, f"/experiments/{experiment_id}")
     page.wait_for_selector("body[data-ended]")
     expect(page.locator("[data-verdict]")).to_contain_text("No trial completed")
-    expect(page.locator("[data-verdict]")).to_contain_text("since its first trials all failed")
+    expect(page.locator("[data-verdict]")).to_contain_text("because its first trials all failed")
     expect(page.locator("[data-reason]")).to_contain_text("the disk is full")
     expect(page.locator("[data-trial]").first.locator("[data-status]")).to_have_text("failed")
     expect(page.get_by_role("link", name="Open best version")).to_have_count(0)
