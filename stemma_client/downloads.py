@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 PARTIAL_CONTENT = 206
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def download(
@@ -32,6 +34,8 @@ def download(
     within this call, if the server tells by its `ETag` that it is the same file.
     Raises `DigestMismatch`.
     """
+    if digest is not None and not SHA256.fullmatch(digest):  # it becomes part of a path
+        raise DigestMismatch(f"{target.name}: the server names {digest!r}, which is no sha256")
     with partial_of(target, digest) as partial:
         if digest is not None and target.exists() and sha256_of(target) == digest:
             return target

@@ -70,4 +70,5 @@ def cached_onnx(version: Version, *, timeout: float | None) -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemma-client"
     folder.mkdir(parents=True, exist_ok=True)
     request = operations.download_onnx(version.id)
-    return download(version.client.transport, request, folder / f"{digest}.onnx", digest=digest)
+    target = folder / f"{Path(digest).name}.onnx"
+    return download(version.client.transport, request, target, digest=digest)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma_client import NotStemma, Stemma, StemmaError, Unreachable, operations
+from stemma_client import DigestMismatch, NotStemma, Stemma, StemmaError, Unreachable, operations
 from stemma_client.downloads import download
 from stemma_client.partial_files import partial_of
 from tests.api.client import proxy as doing
@@ -116,6 +116,14 @@ def test_a_part_that_is_moved_away_meanwhile_is_not_written_to(tmp_path: Path) -
     thread.join()
     assert target.read_bytes() == b"second"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_digest_is_no_path(client: Stemma, tmp_path: Path) -> None:
+    request = operations.get_image_content("any")
+    for digest in ("../../elsewhere", "AB" * 32, ""):
+        with pytest.raises(DigestMismatch, match="which is no sha256"):
+            download(client.transport, request, tmp_path / "file", digest=digest)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_download_into_nothing_names_the_folder(client: Stemma, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def answering(answers: list[Answer]) -> Iterator[tuple[str, list[Any]]]:
                 self.send_header(name, value)
             kind = "application/json" if status == 200 else "application/problem+json"
             self.send_header("Content-Type", kind)
+            self.send_header("Stemma-API-Version", "1")
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
