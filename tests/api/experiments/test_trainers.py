@@ -85,7 +85,10 @@ def test_its_trials_are_versions_of_the_trainer(
     assert "solver lbfgs" in shown
 
 
-def test_pages_name_the_settings(laboratory: Laboratory, finished: str) -> None:
+def test_pages_name_the_settings(laboratory: Laboratory, finished: str, view_id: str) -> None:
+    listed = laboratory.site.http.get(f"/views/{view_id}").raise_for_status().text
+    assert f'data-part="architecture-{finished}">{NAME}<' in listed
+    laboratory.site.http.get(f"/views/{view_id}/experiments").raise_for_status()
     page = laboratory.site.http.get(f"/experiments/{finished}").raise_for_status().text
     for shown in (
         NAME,
@@ -168,7 +171,6 @@ def test_the_dialog_searches_what_the_form_gives(
     dialog.get_by_label("Highest L2 penalty").fill("0.5")
     dialog.get_by_label("lbfgs").uncheck()
     assert sent(page, dialog) == {
-        "preset": "",
         "trainer": NAME,
         "budget": 1,
         "settings": {"epochs": 6},
