@@ -88,7 +88,7 @@ export function valueOf(control) {
 function intervalOf(control) {
   const [least, most] = [...control.querySelectorAll("input[type=number]")].map((one) => one.value.trim());
   if (least === "" && most === "") return undefined;
-  if (least === "" || most === "") throw new Problem("", [{ field: control.name, detail: "give both ends" }]);
+  if (least === "" || most === "") throw new Problem("", [{ field: control.name, detail: messages.GIVE_BOTH_ENDS }]);
   return { least: Number(least), most: Number(most), log: control.querySelector("input[type=checkbox]").checked };
 }
 

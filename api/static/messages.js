@@ -18,6 +18,7 @@ export const CONNECTIONS = {
 export const CANCEL = "Cancel";
 export const rename = (what) => `Rename the ${what}`;
 export const ENTER_A_NUMBER = "enter a number";
+export const GIVE_BOTH_ENDS = "give both ends";
 export const noNumber = (word) => `${word} is not a number`;
 export const SHOWN_BEFORE = "It was already shown, and cannot be shown again: create another one.";
 

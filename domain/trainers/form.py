@@ -64,7 +64,7 @@ def check_form(settings: Sequence[Setting]) -> None:
     keys = [setting.key for setting in settings]
     for setting in settings:
         if keys.count(setting.key) > 1:
-            raise Invalid(f"the form has {setting.key!r} twice", field=f"settings.{setting.key}")
+            raise Invalid(f"the form lists {setting.key!r} twice", field=f"settings.{setting.key}")
         if setting.label:
             clean_name(setting.label, f"settings.{setting.key}.label")
         if isinstance(setting, Choice):

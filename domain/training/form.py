@@ -92,8 +92,8 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="start_from",
         type=TEXT,
         label="Start from",
-        help="An earlier version of this view, of the same architecture: training goes on from its"
-        " checkpoint; concepts that stayed keep their outputs",
+        help="An earlier version of this view, of the same architecture: training continues from"
+        " its checkpoint, and common concepts keep their outputs",
         defaults=(Default(None),),
     )
     ready = [network for network in networks if at_hand & set(network.weights.values())]
