@@ -22,7 +22,7 @@ from api.access.accounts import AccountController
 from api.access.guard import Authentication, guard, known_caller, refuse_unguarded
 from api.access.invitations import InvitationController
 from api.access.keys import KeyController
-from api.access.limits import Failures, Rate, Streams
+from api.access.limits import Failures, OpenStreams, Rate, Streams
 from api.access.page import AccessPages
 from api.access.refusals import RefusalController
 from api.access.rights import OPEN
@@ -73,9 +73,9 @@ from api.flip_book.suspects import SuspectController
 from api.flip_book.suspects_page import SuspectPages
 from api.http.api_version import API_VERSION
 from api.http.counters import Metrics
-from api.http.edges import SecurityHeaders
+from api.http.edges import SecurityHeaders, own_hosts
 from api.http.known_parameters import documented_parameters, known_parameters
-from api.http.parameters import JsonRequest, provided
+from api.http.parameters import JsonRequest, keep_signatures, provided
 from api.http.problems import HANDLERS, MOST_PARTS
 from api.http.watching import RequestLog
 from api.library.annotate_page import AnnotatePages
@@ -221,29 +221,34 @@ PAGES = Router(
 def create_app(settings: Settings, made: Callable[[], object] = lambda: None) -> Litestar:
     """The ASGI application. It connects to the servers when it starts, not here. `made` is called
     after its start, when there is all that lasts as long as the application."""
+    return with_settings(all_routes(), settings, made)
 
-    @asynccontextmanager
-    async def backend_of(app: Litestar) -> AsyncIterator[None]:
-        # No more handler threads than connections, so that no thread waits for a connection.
-        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="handler")
-        asyncio.get_running_loop().set_default_executor(threads)
-        backend = await asyncio.to_thread(Backend, settings)
-        app.state.backend = backend
 
-        def prepare_the_rest() -> None:
-            documented_parameters(app)
-            made()
+def with_settings(
+    app: Litestar, settings: Settings, made: Callable[[], object] = lambda: None
+) -> Litestar:
+    """An application that does not run is to run by these settings, with nothing left of others.
 
-        # Before somebody has to wait for it.
-        threads.submit(prepare_the_rest)
-        try:
-            yield
-        finally:
-            await backend.queue_monitor.close()
-            await asyncio.to_thread(backend.close)
-            await asyncio.to_thread(tracing.end)
+    All that differs from one system to another, and all that a running one counts, is in its state.
+    """
+    app.state = State(
+        {
+            "settings": settings,
+            "made": made,
+            "metrics": Metrics(),
+            "provider": provider_in(settings),
+            "hosts": own_hosts([settings.api_host, *settings.hosts()]),
+            "rate": Rate(settings.rate_limit),
+            "failures": Failures(settings.failed_sign_ins),
+            "streams": OpenStreams(settings.streams),
+            "behind_in": {},
+        }
+    )
+    return app
 
-    metrics = Metrics()
+
+def all_routes() -> Litestar:
+    """The application without settings. To make it takes the most of what a start computes."""
     app = Litestar(
         route_handlers=[
             API,
@@ -253,16 +258,8 @@ def create_app(settings: Settings, made: Callable[[], object] = lambda: None) ->
             PAGES,
             StaticFiles,
         ],
-        lifespan=[backend_of],
-        state=State(
-            {
-                "metrics": metrics,
-                "provider": provider_in(settings),
-                "rate": Rate(settings.rate_limit),
-                "failures": Failures(settings.failed_sign_ins),
-            }
-        ),
-        middleware=[RequestLog(metrics), Streams(settings.streams), Authentication, Waiting()],
+        lifespan=[_backend_of],
+        middleware=[RequestLog(), Streams(), Authentication, Waiting()],
         guards=[check],
         dependencies=provided(backend=_backend),
         exception_handlers=as_pages(HANDLERS)
@@ -284,8 +281,31 @@ def create_app(settings: Settings, made: Callable[[], object] = lambda: None) ->
         debug=False,
     )
     refuse_unguarded(app)
-    app.asgi_handler = SecurityHeaders(app.asgi_handler, [settings.api_host, *settings.hosts()])
+    keep_signatures(app)
+    app.asgi_handler = SecurityHeaders(app.asgi_handler)
     return app
+
+
+@asynccontextmanager
+async def _backend_of(app: Litestar) -> AsyncIterator[None]:
+    # No more handler threads than connections, so that no thread waits for a connection.
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="handler")
+    asyncio.get_running_loop().set_default_executor(threads)
+    backend = await asyncio.to_thread(Backend, app.state.settings)
+    app.state.backend = backend
+
+    def prepare_the_rest() -> None:
+        documented_parameters(app)
+        app.state.made()
+
+    # Before somebody has to wait for it.
+    threads.submit(prepare_the_rest)
+    try:
+        yield
+    finally:
+        await backend.queue_monitor.close()
+        await asyncio.to_thread(backend.close)
+        await asyncio.to_thread(tracing.end)
 
 
 async def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

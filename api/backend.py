@@ -14,6 +14,7 @@ from adapters.access.sessions import Sessions
 from adapters.access.sign_in_attempts import Attempts
 from adapters.access.sign_in_codes import SignInCodes
 from adapters.blobs.blobs import BlobStore
+from adapters.blobs.uploaded import UploadedFiles
 from adapters.evaluation.crops import Crops
 from adapters.evaluation.predictions_cache import Predictions
 from adapters.flip_book.loading import Books
@@ -35,6 +36,7 @@ from api.encoded_versions import EncodedVersions
 from api.lookups import look_up
 from api.moments import moment_in
 from api.own_writes import SEEN_FROM, OwnWrites
+from api.sampled_charts import SampledCharts
 from application.access.access import Access
 from application.log.recorder import Rows
 from application.log.store import AppendRefused
@@ -130,6 +132,7 @@ class Backend:
         self.sign_in_codes = SignInCodes(self.committed)
         blobs_url = settings.require("blobs_url")
         self.blobs = BlobStore.from_url(blobs_url)
+        self.uploaded = UploadedFiles(self.committed)
         self.weights = WeightsFolder(settings.weights_folder, self.blobs)
         self.predictions = Predictions(self.blobs, blobs_url)
         self.crops = Crops(self.blobs)
@@ -137,6 +140,7 @@ class Backend:
         self.books = Books(self.blobs)
         self.rankings = Rankings(self.blobs, blobs_url)
         self.versions = EncodedVersions()
+        self.charts = SampledCharts()
         self.news = News(url, self.engine)
         self.feed = Feed(self.store, self.scopes)
         self.import_roots = settings.roots()

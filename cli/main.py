@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from adapters.processes.loading import collect_rarely
 from adapters.shortage import shortage
 from cli.later import LaterGroup
 from cli.run import PROCESSES, hidden
@@ -274,10 +275,11 @@ def in_utf8() -> None:
 
 def run() -> None:
     """The entry point: errors that a user can fix are reported in a line, without a traceback."""
+    in_utf8()
+    collect_rarely()
     from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 
-    in_utf8()
     try:
         refuse_other_encodings(sys.argv[1:])
         main()

@@ -31,6 +31,12 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def estimate(seconds: float) -> str:
+    """A duration that is known roughly: without its smaller unit from ten of the larger one."""
+    larger, unit, *smaller = duration(seconds).split()
+    return f"{larger} {unit}" if int(larger) >= 10 else " ".join((larger, unit, *smaller))
+
+
 def moment(at: datetime) -> str:
     """A time to the second, in UTC: `2026-03-04 05:06:07 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

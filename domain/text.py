@@ -45,6 +45,8 @@ def escaped_lines(value: str) -> str:
 
 def refuse_controls(value: str, field: str) -> None:
     """Raise `Invalid` unless it is text, naming the first character that is not."""
+    if is_text(value):
+        return
     for char in value:
         if not is_text(char):
             what = "characters that reorder text" if char in _REORDERING else "control characters"

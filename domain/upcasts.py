@@ -83,6 +83,7 @@ UPCASTS: Mapping[tuple[str, int], Step] = {
     ("version.created", 5): _unchanged,
     ("version.created", 6): _unchanged,
     ("version.created", 7): _unchanged,
+    ("experiment.started", 1): _unchanged,
     ("view.created", 1): _unchanged,
     ("version.dataset_frozen", 1): _with_validation_set,
     ("version.dataset_frozen", 2): _without_grey_bits,

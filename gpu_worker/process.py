@@ -25,7 +25,7 @@ _LINE_BYTES = 1 << 20
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 _FORKING = get_context("forkserver")
-_FORKING.set_forkserver_preload(["gpu_worker.train"])
+_FORKING.set_forkserver_preload(["gpu_worker.forked"])
 
 
 class Child:

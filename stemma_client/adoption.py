@@ -48,7 +48,7 @@ def adopt(
 
 def _upload(client: Stemma, view_id: str, path: Path) -> str:
     if not path.is_file():
-        raise StemmaError(f"{path} is not there: name a file")
+        raise StemmaError(f"{path} not found: name a file")
 
     def pieces() -> Iterator[bytes]:
         with path.open("rb") as file:

@@ -212,8 +212,8 @@ def _understood(model: answers.ModelDescription) -> answers.Preprocessing:
     known = model.preprocessing
     if known is None:
         raise StemmaError(
-            "the file does not say how images become its input: it is of an older server; let it be"
-            " made again"
+            "the file does not say how images become its input: it was made by an older server;"
+            " request it again"
         )
     if known.decoder != pixels.DECODER_RULE:
         raise StemmaError(
@@ -266,5 +266,5 @@ def paths_of(images: Images) -> list[Path]:
         matching = glob.glob(str(images), recursive=True)  # noqa: PTH207 (also absolute ones)
         found = sorted(map(Path, matching))
     if not found:
-        raise StemmaError(f"no image is found by {str(images)!r}")
+        raise StemmaError(f"no images match {str(images)!r}")
     return found

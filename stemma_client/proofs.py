@@ -93,7 +93,7 @@ def _prove(client: Stemma, subject: str, position: int, kept: KeptCheckpoint) ->
             " of: it was altered"
         )
     if hashlib.sha256(shown.stored.encode()).hexdigest() != digest:
-        raise NotProven(f"event {position} has other content than the log committed to")
+        raise NotProven(f"event {position} has different content than in the log")
     return ProvenEvent(position, int(revision), name, json.loads(shown.stored))
 
 

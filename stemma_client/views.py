@@ -278,7 +278,7 @@ class Views:
             made = self._client.send(request, key=key)
             view = View(self._client, self._client.send(operations.get_view(made.id)).view)
         if view.row.kind != kind:
-            raise StemmaError(f"the view {name!r} is there, and its kind is {view.row.kind}")
+            raise StemmaError(f"view {name!r} already exists with kind {view.row.kind}")
         missing = [label for label in concepts if label not in view.concepts]
         try:
             return view.add_concepts(*missing) if missing else view

@@ -13,8 +13,10 @@ from sqlalchemy import Engine
 
 from adapters.postgres.migrate import migrate
 from adapters.postgres.postgres import engine_for
+from adapters.processes.loading import collect_rarely
 from adapters.servers.postgres import EmbeddedPostgres
 from application.log.store import Store
+from gpu_worker.compiler import stand_in
 from tests.servers import Database, new_database
 
 # Before torch is loaded: its threads would take the cores from the other tests' processes.
@@ -29,6 +31,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # An example that takes long beside other work is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+collect_rarely()
+stand_in()
 
 PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 
@@ -85,6 +90,11 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays: no collection of garbage looks at it again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """So that libraries end as they do elsewhere: some print what is left of them."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

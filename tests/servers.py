@@ -66,9 +66,18 @@ class Database:
 def initialised() -> Iterator[Path]:
     """A data folder in which both servers have run once; copied, it saves a test the initdb."""
     with server_folder() as folder:
-        with EmbeddedPostgres(folder), EmbeddedNats(folder):
-            pass
+        with EmbeddedPostgres(folder) as server, EmbeddedNats(folder):
+            _hash_passwords_once(server)
         yield folder
+
+
+def _hash_passwords_once(server: EmbeddedPostgres) -> None:
+    """Whoever connects hashes the password 4096 times, which takes longer than all the rest."""
+    with psycopg.connect(server.url(ADMIN, "postgres"), autocommit=True) as admin:
+        admin.execute("SET scram_iterations = 1")
+        for role, password in server.state.passwords.items():
+            statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            admin.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
 
 
 @pytest.fixture(scope="session")

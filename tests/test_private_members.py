@@ -3,6 +3,9 @@
 from importlib.metadata import version
 
 import pytest
+from litestar import Litestar, get
+from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from nats.aio.client import Client
 from sqlalchemy import Column, Integer, MetaData, Table, select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,6 +15,15 @@ from torchvision.transforms.v2 import TrivialAugmentWide
 
 _TABLE = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
 _CTE = select(_TABLE.c.n).cte()
+
+
+@get("/{n:int}", sync_to_thread=False)
+def _handler(n: FromPath[int]) -> int:
+    return n
+
+
+[_ROUTE] = Litestar([_handler], openapi_config=None).routes
+assert isinstance(_ROUTE, HTTPRoute)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,7 @@ _CTE = select(_TABLE.c.n).cte()
         ]
     ]
     + [
+        ("litestar", "api/http/parameters.py", _ROUTE.route_handlers[0].signature_model, "_fields"),
         ("torchvision", "gpu_worker/augment.py", TrivialAugmentWide(), "_AUGMENTATION_SPACE"),
         ("torchvision", "gpu_worker/augment.py", TrivialAugmentWide(), "_fill"),
         (

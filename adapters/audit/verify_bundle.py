@@ -60,7 +60,9 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(fields := dict(pairs)) < len(pairs):
             keys = sorted(key for key, _ in pairs)
-            raise ValueError(f"the key {next(a for a, b in pairwise(keys) if a == b)!r} is twice")
+            raise ValueError(
+                f"the key {next(a for a, b in pairwise(keys) if a == b)!r} appears twice"
+            )
         return fields
 
     return json.loads(text, object_pairs_hook=unique, **options)
@@ -112,7 +114,7 @@ def check_archive(archive: zipfile.ZipFile) -> None:
             raise Rejected(f"{member.filename}: unpacks to more than {MAX_RATIO} times its size")
     *names, last = archive.namelist() or [""]
     if last != SUMS or len(set(names)) < len(names):
-        raise Rejected(f"{SUMS}: is not the last member, or a member is there twice")
+        raise Rejected(f"{SUMS}: is not the last member, or a member appears twice")
     for name, line in zip_longest(names, lines(archive, SUMS), fillvalue=""):
         digest, _, packed = line.rstrip("\n").partition("  ")
         if name != packed:

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.uploaded import forget_uploads
 from application.dataset.erasure import orders
 from application.log.store import KEEPALIVE_OPTIONS, Store
 from application.training.item_retention import discard_items, versions_to_discard
@@ -31,8 +32,10 @@ SHORTEST = timedelta(days=1)
 """The shortest age of a blob to discard. It is twice the age at which a put does not renew a blob,
 which an event may name later."""
 
-NEVER_STORED = frozenset({"digest", "environment", "final_weights", "metadata", "validation_set"})
-"""Fields of events with the sha256 of something else, or with any text of a user."""
+NEVER_STORED = frozenset(
+    {"digest", "environment", "final_weights", "metadata", "trainer", "validation_set"}
+)
+"""Fields of events with the sha256 of something else, such as a form, or any text of a user."""
 
 _RESULTS = (BestCheckpointSaved, VersionEvaluated, VersionResultReported, VersionResultMeasured)
 """The events that name the weights and the predictions of a training."""
@@ -88,7 +91,7 @@ def collect(
     """
     if older_than < SHORTEST:
         raise Invalid("blobs must be kept for at least a day", field="older_than")
-    with _exclusive(store):
+    with _exclusive(store) as connection:
         report = CollectionReport()
         if dry_run:
             report.versions_without_items = len(versions_to_discard(store, kept_flip_books))
@@ -104,6 +107,8 @@ def collect(
                 blobs.erase(order.entity_id)
         _empty_trash(blobs, named, before, report, dry_run)
         _discard(blobs, named, before, report, dry_run)
+        if not dry_run:
+            forget_uploads(connection, before)
     return report
 
 
@@ -198,7 +203,7 @@ def _discard(
 
 
 @contextmanager
-def _exclusive(store: Store) -> Iterator[None]:
+def _exclusive(store: Store) -> Iterator[psycopg.Connection]:
     """Hold the lock of collections, which is released with the connection if this process dies."""
     with psycopg.connect(store.database_url, autocommit=True, **KEEPALIVE_OPTIONS) as connection:
         row = connection.execute(
@@ -207,7 +212,7 @@ def _exclusive(store: Store) -> Iterator[None]:
         if row != (True,):
             raise Conflict("another collection of blobs is running; wait until it has ended")
         try:
-            yield
+            yield connection
         finally:
             # The server notices a closed connection with a delay, and the next process may try
             # before. A broken connection releases the lock when it ends.

@@ -120,7 +120,7 @@ class Objects:
         if self._is_plain(key):
             status = _existing(key, lambda: self._path(key).stat())
             if not S_ISREG(status.st_mode):
-                raise BlobMissing(f"nothing is stored under {key}")
+                raise BlobMissing(f"no file is stored under {key}")
             modified = datetime.fromtimestamp(status.st_mtime, UTC)
             return Entry(key, status.st_size, modified)
         meta = _existing(key, lambda: obstore.head(self._store, key))
@@ -243,7 +243,7 @@ def _existing(key: str, access: Callable[[], Result]) -> Result:
         with _os_errors(key):
             return access()
     except (FileNotFoundError, NotFoundError) as error:
-        raise BlobMissing(f"nothing is stored under {key}") from error
+        raise BlobMissing(f"no file is stored under {key}") from error
 
 
 @contextmanager

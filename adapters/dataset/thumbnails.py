@@ -61,7 +61,7 @@ def make(
     if not blobs.has(digest):
         # The image and its stored thumbnails were erased in the meantime.
         blobs.forget_derived(key)
-        raise BlobMissing(f"image {digest} was erased while it was made small")
+        raise BlobMissing(f"image {digest} was erased while its thumbnail was made")
     return made.data
 
 

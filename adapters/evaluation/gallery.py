@@ -138,7 +138,7 @@ def gallery(decided: Decided, query: GalleryQuery) -> Gallery:
         chosen &= _cell(decided, query)
     if query.sort == BY_IMAGE:
         if query.from_score is not None:
-            raise Invalid("a score to begin at needs a sort by score", field="from_score")
+            raise Invalid("from_score needs a sort by score", field="from_score")
         return Gallery(np.flatnonzero(chosen), np.arange(len(chosen)))
     scores = predictions.score_of(query.concept)
     order = np.argsort(-scores if query.sort == HIGHEST else scores, kind="stable")

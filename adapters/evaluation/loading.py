@@ -53,7 +53,7 @@ def _load(path: Path) -> PredictionArrays:
         metadata = file.schema_arrow.metadata or {}
         kind = metadata.get(b"kind", b"").decode()
         if kind not in KINDS or not file.schema_arrow.equals(schema_of(kind)):
-            raise PredictionsUnreadable("its columns are not those of predictions")
+            raise PredictionsUnreadable("its columns differ from those of predictions")
         concepts = msgspec.json.decode(metadata.get(b"concepts", b""), type=list[ConceptLabel])
         table = file.read(use_threads=False).combine_chunks()
     columns = {name: _whole(table.column(name)) for name in table.column_names}

@@ -14,13 +14,15 @@ from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
+    IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from domain.experiments.experiment import RANDOM, Experiment
-from domain.experiments.space import LogRange, Parameters, dimensions
+from domain.experiments.searched import dimensions
+from domain.experiments.space import Choices, Dimension, Interval, LogRange, Parameters
 from domain.experiments.trials import COMPLETED, PRUNED, RUNNING, Trial
 
 LEAST_FOR_IMPORTANCES = 4
@@ -87,12 +89,23 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
 
 def _distributions(experiment: Experiment) -> dict[str, BaseDistribution]:
+    started = experiment.started
     return {
-        key: FloatDistribution(dimension.low, dimension.high, log=True)
-        if isinstance(dimension, LogRange)
-        else CategoricalDistribution(dimension.values)
-        for key, dimension in dimensions(experiment.started.space).items()
+        key: _distribution(dimension)
+        for key, dimension in dimensions(started.space, started.trainer).items()
     }
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    match dimension:
+        case LogRange(low, high):
+            return FloatDistribution(low, high, log=True)
+        case Interval(low, high, log, whole):
+            if whole:
+                return IntDistribution(int(low), int(high), log=log)
+            return FloatDistribution(low, high, log=log)
+        case Choices(values):
+            return CategoricalDistribution(values)
 
 
 def _trial(trial: Trial, distributions: dict[str, BaseDistribution]) -> FrozenTrial:

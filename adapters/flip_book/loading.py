@@ -70,7 +70,7 @@ def _load(data: bytes) -> EpochArrays:
         metadata = file.schema_arrow.metadata or {}
         kind = metadata.get(b"kind", b"").decode()
         if kind not in SCHEMAS or not file.schema_arrow.equals(SCHEMAS[kind]):
-            raise ItemsUnreadable("its columns are not those of items")
+            raise ItemsUnreadable("its columns differ from those of items")
         concepts = msgspec.json.decode(metadata.get(b"concepts", b""), type=list[ConceptLabel])
         epoch = int(metadata.get(b"epoch", b""))
         table = file.read(use_threads=False).combine_chunks()
@@ -121,7 +121,7 @@ def _images(columns: dict[str, Any], repeats: int) -> tuple[list[str], Any]:
     ids = [sys.intern(key) for key in columns["image"].to_pylist()[::repeats]]
     splits = columns["split"].to_numpy(zero_copy_only=False)[::repeats]
     if not set(splits) <= {TRAIN, VALIDATION}:
-        raise ItemsUnreadable("an image is of no known split")
+        raise ItemsUnreadable("an image has an unknown split")
     if len(set(ids)) != len(ids) or len(columns["image"]) != len(ids) * repeats:
         raise ItemsUnreadable("an image is listed twice")
     return ids, splits == TRAIN

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from PIL import ExifTags, Image
 
@@ -102,9 +103,8 @@ def find_in_one(folder: Path, path: str, parents: Sequence[str], otherwise: Flaw
 
 def _spellings(path: str) -> Iterator[str]:
     """The path as it is, and in the normalisations of Linux (NFC) and macOS (NFD)."""
-    yield from dict.fromkeys(
-        (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
-    )
+    forms: tuple[Literal["NFC", "NFD"], ...] = () if path.isascii() else ("NFC", "NFD")
+    yield from dict.fromkeys((path, *(unicodedata.normalize(form, path) for form in forms)))
 
 
 def _with_ending(folder: Path, path: str) -> str | None:

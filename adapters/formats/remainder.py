@@ -34,9 +34,9 @@ def add_remainder(folder: Path, items: Iterator[Item]) -> Iterator[Item]:
         yield item
     for current, entries in walk(folder):
         for path in (joined(current, name) for name in entries.files):
-            advice = conversion_advice(path)
-            if (advice or is_image(path)) and named.add(os.fsencode(path)) is None:
-                yield LeftOut(printable(path), advice or UNNAMED, path)
+            reason = UNNAMED if is_image(path) else conversion_advice(path)
+            if reason and named.add(os.fsencode(path)) is None:
+                yield LeftOut(printable(path), reason, path)
 
 
 def note_repeated_boxes(items: Iterator[Item]) -> Iterator[Item]:
@@ -44,7 +44,8 @@ def note_repeated_boxes(items: Iterator[Item]) -> Iterator[Item]:
     for item in items:
         if isinstance(item, SourceImage):
             for given in item.annotations.values():
-                if len(set(given.annotations)) < len(given.annotations):
+                count = len(given.annotations)
+                if count > 1 and len(set(given.annotations)) < count:
                     yield Note(item.where, REPEATED)
         yield item
 

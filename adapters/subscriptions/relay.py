@@ -164,7 +164,7 @@ class Relay:
                 if "error" in answer:
                     raise PublishRefused(f"stream {EVENTS}: {answer['error'].get('description')}")
                 if answer["seq"] != sequence:
-                    raise PublishRefused(f"stream {EVENTS} was truncated while it was published to")
+                    raise PublishRefused(f"stream {EVENTS} was truncated during publishing")
         finally:
             await end_tasks(*answers)
 

@@ -11,6 +11,7 @@ from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
+from adapters.blobs.uploaded import UploadedFiles
 from adapters.nats.jetstream import (
     REPORTS,
     connect,
@@ -21,6 +22,7 @@ from adapters.nats.jetstream import (
 )
 from adapters.nats.login import NatsLogin, nats_login
 from adapters.observability import tracing
+from adapters.postgres.postgres import engine_for
 from adapters.settings import Settings
 from adapters.training.job_key import job_tokens
 from application.log.store import AppendRefused, Store
@@ -55,7 +57,8 @@ async def _follow(store: Store, js: JetStreamContext, stop: threading.Event) -> 
     # A recreated stream counts its messages from 1 again: it is another feed.
     feed = await stream_incarnation(js, REPORTS)
     tokens = await asyncio.to_thread(job_tokens, store.database_url)
-    ingest = Ingest(store, feed, tokens)
+    uploaded = UploadedFiles(engine_for(store.database_url))
+    ingest = Ingest(store, feed, tokens, uploaded.has)
     position = await asyncio.to_thread(ingest.position)
     start = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=position + 1

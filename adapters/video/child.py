@@ -34,7 +34,7 @@ def extract(task: Task) -> int:
     """Write the frames and their list; returns how many there are. Raises `Refused`."""
     with Path(task.source).open("rb") as file, av.open(file, "r", format=task.container) as source:
         if not source.streams.video:
-            raise Refused("it has no pictures; choose a video")
+            raise Refused("it has no video stream; choose a video")
         stream = source.streams.video[0]
         _check(stream, task)
         length = None if source.duration is None else source.duration / av.time_base

@@ -71,26 +71,16 @@ class Rate:
             )
 
 
-class Streams(ASGIMiddleware):
-    """Open streams and long polls by account, counted by `hold_open`.
-
-    A middleware, because only a middleware always learns that an answer is over. The counts
-    belong to one process and are used by its event loop only.
-    """
-
-    scopes = (ScopeType.HTTP,)
+class OpenStreams:
+    """Open streams and long polls by account: of one process, and for its event loop only."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._open: Counter[str] = Counter()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        with ExitStack() as held:
-            scope["state"][_HOLD] = lambda account_id: held.enter_context(self._counted(account_id))
-            await next_app(scope, receive, send)
-
     @contextmanager
-    def _counted(self, account_id: str) -> Iterator[None]:
+    def counted(self, account_id: str) -> Iterator[None]:
+        """Raises `TooMany` above the limit."""
         if self._limit and self._open[account_id] >= self._limit:
             raise TooMany(
                 f"{self._limit} of your streams and long polls are open, which is the limit:"
@@ -104,6 +94,20 @@ class Streams(ASGIMiddleware):
             self._open[account_id] -= 1
             if not self._open[account_id]:
                 del self._open[account_id]
+
+
+class Streams(ASGIMiddleware):
+    """Counts what `hold_open` has, until it is over: only a middleware always learns of that."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        streams: OpenStreams = scope["litestar_app"].state.streams
+        with ExitStack() as held:
+            scope["state"][_HOLD] = lambda account_id: held.enter_context(
+                streams.counted(account_id)
+            )
+            await next_app(scope, receive, send)
 
 
 def hold_open(request: HttpRequest) -> None:

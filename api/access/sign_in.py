@@ -145,7 +145,7 @@ def _identified(backend: Backend, data: NewSession) -> tuple[Caller, int]:
             if owner is None:
                 raise _unknown_code()
             return backend.access.by_session(owner.key_id, owner.key_revision), owner.key_revision
-    raise Invalid("sign in with either a key or a code, not both, not both", field="key")
+    raise Invalid("sign in with either a key or a code, not both", field="key")
 
 
 def _unknown_code() -> Unauthenticated:

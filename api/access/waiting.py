@@ -70,10 +70,6 @@ class Waiting(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self) -> None:
-        self._read_models: dict[str, Sequence[ReadModel]] = {}
-        """What the queries of a route were behind in before, by its path."""
-
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         state = scope["state"]
         served: Backend = scope["litestar_app"].state.backend
@@ -102,7 +98,7 @@ class Waiting(ASGIMiddleware):
         await next_app(scope, receive, answer)
         behind: Behind | None = state.pop(_BEHIND, None)
         if behind is not None:
-            self._read_models[scope["path_template"]] = behind.read_models
+            _behind_in(scope)[scope["path_template"]] = behind.read_models
         if behind is not None and _CHANGED not in state:
             if not has_waited(Request(scope)):
                 own = isinstance(behind, BehindOwnWrite)
@@ -127,10 +123,16 @@ class Waiting(ASGIMiddleware):
         position = (
             int(at_least) if at_least.isdecimal() and len(at_least) <= LONGEST_POSITION else own
         )
-        read_models = self._read_models.get(scope["path_template"])
+        read_models = _behind_in(scope).get(scope["path_template"])
         if (
             read_models is not None
             and 0 < position <= served.store.known_head
             and not served.news.has_reached(position, read_models)
         ):
             await served.news.reached(position, read_models, SHORTLY_SECONDS)
+
+
+def _behind_in(scope: Scope) -> dict[str, Sequence[ReadModel]]:
+    """What the queries of a route were behind in before, by its path."""
+    known: dict[str, Sequence[ReadModel]] = scope["litestar_app"].state.behind_in
+    return known

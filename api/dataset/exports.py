@@ -56,7 +56,7 @@ class ExportController(Controller):
         position = _position(backend, as_of)
         stream = PROJECT.stream(project_id)
         if not backend.store.streams([stream], upto=position)[stream]:
-            raise NotFound(f"there was no such project at position {position}")
+            raise NotFound(f"project not found at position {position}")
         export_request = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
         with ExitStack() as opened:
             file = opened.enter_context(tempfile.TemporaryFile(prefix="stemma-export-"))

@@ -41,7 +41,11 @@ First = Annotated[
 ]
 Second = Annotated[
     str | None,
-    QueryParameter(name="to", min_length=1, description="The same, by default the current state"),
+    QueryParameter(
+        name="to",
+        min_length=1,
+        description="The second moment, in the same form; by default the current state",
+    ),
 ]
 
 
@@ -190,7 +194,7 @@ def _check(connection: Connection, project_id: str, view_id: str | None) -> None
     if view_id is not None:
         view = find_view(connection, view_id)
         if view is None or view.project_id != project_id:
-            raise Invalid("the project has no such view", field="view_id")
+            raise Invalid("view not found in the project", field="view_id")
 
 
 def _position(

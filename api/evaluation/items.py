@@ -57,5 +57,5 @@ def _crop(backend: Backend, version_id: str, key: str) -> Sides | None:
         return None
     box = backend.crops.of(version.manifest).get(key)
     if box is None:
-        raise NotFound("the version has no such item")
+        raise NotFound("item not found in the version")
     return msgspec.structs.astuple(box)

@@ -137,7 +137,7 @@ class ComparedTrialsPages(Controller):
             curves=[curve for curve in curves if curve.number in numbers],
             metric=metric or experiment.objective,
             metrics=metrics,
-            options=_differing(compared, labels_of(view.kind)),
+            options=_differing(compared, labels_of(view.kind, experiment.trainer)),
             samplers=SAMPLERS,
         )
         return render("experiments/compare.html", page)

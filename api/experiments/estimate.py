@@ -14,7 +14,7 @@ from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.experiments.experiment import MOST_AT_ONCE, MOST_TRIALS
 from domain.experiments.presets import SIZES, Preset, concurrency_for
-from domain.formatting import counted, duration
+from domain.formatting import counted, estimate
 from domain.library.view import DETECTION
 from projections.dataset.catalog import CATALOG, find_view
 from projections.dataset.dataset import DATASET
@@ -124,6 +124,6 @@ def _in_words(seconds: float | None, timing: Timing | None, online: int | None) 
     else:
         on = f"the {online:,} workers online" if online > 1 else "the worker online"
     return (
-        f"At most about {duration(seconds)} on {on}, by the last"
+        f"At most about {estimate(seconds)} on {on}, by the last"
         f" {counted(timing.versions, 'completed training')} of this {timing.of}."
     )

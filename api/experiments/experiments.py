@@ -30,9 +30,10 @@ from api.http.live import either, message
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait, position_in
 from api.http.schemas import Kind
 from application.experiments.experiments import Plan, start_experiment, stop_experiment
+from application.training.trainers import TrainerChoice
 from domain.access.roles import Right
 from domain.aggregates import EXPERIMENT
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
 from domain.experiments.experiment import MOST_AT_ONCE
 from domain.experiments.presets import SIZES, concurrency_for
 from domain.experiments.space import default_space
@@ -232,14 +233,20 @@ def _start(
     backend: Backend, request: HttpRequest, view_id: str, data: NewExperiment, concurrency: int
 ) -> Response[CommandResult]:
     size = SIZES[data.preset]
+    own = data.trainer
+    if data.settings and own is None:
+        raise Invalid("settings are those of a trainer; name one", field="settings")
     plan = Plan(
         name=data.name,
         budget=size.trials if data.budget is None else data.budget,
         concurrency=concurrency,
         seed=data.seed,
         pruning=data.pruning,
-        base={"epochs": size.epochs, **data.options},
+        epochs=size.epochs,
+        base=data.options if own else {"epochs": size.epochs, **data.options},
         space=data.space,
+        trainer=None if own is None else TrainerChoice(own, data.settings),
+        varied=data.varied,
     )
     outcome = backend.trainings.handle(
         envelope(request, data),

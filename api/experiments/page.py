@@ -12,14 +12,22 @@ from api.access.rights import needs
 from api.backend import NotYet
 from api.dataset.file_names import with_file_names
 from api.experiments.experiments import READ, now
-from api.experiments.trial_words import ENDS, SAMPLERS, differences, labels_of, pruning_words
+from api.experiments.trial_words import (
+    ENDS,
+    SAMPLERS,
+    differences,
+    labels_of,
+    pruning_words,
+    value_words,
+)
 from api.http.parameters import AsOf, AtLeast, Served
 from api.pages.html import Page, indicator_of, render
 from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import NotFound
 from domain.experiments.experiment import DEFAULT, TrialPruned
-from domain.experiments.space import Value, fixed
+from domain.experiments.searched import fixed
+from domain.experiments.space import Value
 from domain.training.version import READY, STOPPED
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.experiments.experiments import CONCLUDED
@@ -95,11 +103,21 @@ class ExperimentPage(Page, frozen=True, kw_only=True):
 
     @property
     def shared(self) -> dict[str, Value]:
-        """The options that all trials have, where they are not the form's defaults."""
-        return self.experiment.options | fixed(self.experiment.space)
+        """The options that all trials have, where they are not the form's defaults; all settings
+        of a trainer that are not varied."""
+        experiment, trainer = self.experiment, self.experiment.trainer
+        options = experiment.options
+        if trainer is not None:
+            settings = trainer.trainer.settings
+            options = {key: value for key, value in settings.items() if key not in trainer.varied}
+        return options | fixed(experiment.space, trainer)
 
     def differences(self, trial: TrialRow) -> list[tuple[str, str]]:
         return differences(self.experiment, trial, self.labels)
+
+    def words(self, value: Value) -> str:
+        """A value of a trainer's setting; flags are on or off."""
+        return value_words(value, {})
 
     def pruning(self, pruned: TrialPruned) -> str:
         return pruning_words(pruned)
@@ -157,7 +175,8 @@ class ExperimentPages(Controller):
             epochs={c.number: len(c.values) for c in curves if c.metric == VALIDATION_LOSS},
             status=status,
             sort=sort,
-            labels=labels_of(view.kind) | {experiment.objective: indicator_of(view.kind)},
+            labels=labels_of(view.kind, experiment.trainer)
+            | {experiment.objective: indicator_of(view.kind)},
             samplers=SAMPLERS,
         )
         return render("experiments/experiment.html", page)

@@ -9,6 +9,7 @@ from api.http.schemas import Listing, Strict, published_as
 from domain.experiments.experiment import MOST_AT_ONCE, MOST_TRIALS
 from domain.experiments.presets import Preset
 from domain.experiments.space import SearchSpace, Value
+from domain.experiments.trainer_space import Varied
 from projections.experiments.queries import Curve, ExperimentRow, TrialRow
 
 PRESETS = (
@@ -21,6 +22,9 @@ class NewExperiment(Strict, frozen=True, kw_only=True):
 
     `options` are those of the training form that all trials share, such as epochs. `concurrency`
     is how many trials are queued or train at once: by default twice the workers online, at least 4.
+    With a `trainer` it trains the trials: `settings` of its form are those that all share, and
+    `varied` has lists of values or ranges of others, by default all its choices and flags, and the
+    numbers with limits. Its form has a whole number `epochs`.
     """
 
     name: str | None = None
@@ -33,6 +37,11 @@ class NewExperiment(Strict, frozen=True, kw_only=True):
         default_factory=dict
     )
     space: SearchSpace | None = None
+    trainer: Annotated[
+        str | None, Meta(description="A trainer of your own, GET /trainers", examples=[None])
+    ] = None
+    settings: Annotated[dict[str, Value], Meta(examples=[{}])] = msgspec.field(default_factory=dict)
+    varied: Annotated[Varied | None, Meta(examples=[None])] = None
 
 
 class SpaceView(msgspec.Struct, frozen=True):

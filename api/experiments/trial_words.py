@@ -2,6 +2,7 @@
 
 from domain.experiments import experiment as endings
 from domain.experiments.experiment import TrialPruned
+from domain.experiments.searched import dimensions
 from domain.experiments.space import (
     ARCHITECTURE,
     AUGMENTATION,
@@ -11,8 +12,8 @@ from domain.experiments.space import (
     RATE_MULTIPLIER,
     WEIGHT_DECAY,
     Value,
-    dimensions,
 )
+from domain.experiments.trainer_space import TrainerSearch
 from domain.formatting import counted, percent
 from domain.training.form import training_form
 from projections.experiments.queries import ExperimentRow, TrialRow
@@ -37,8 +38,11 @@ LABELS = {
 }
 
 
-def labels_of(kind: str) -> dict[str, str]:
-    """Labels of parameters by their names, and of choices by their values."""
+def labels_of(kind: str, trainer: TrainerSearch | None = None) -> dict[str, str]:
+    """Labels of parameters by their names, and of choices by their values; of a trainer, those of
+    its form."""
+    if trainer is not None:
+        return trainer.labels
     controls = {control.key: control for control in training_form(kind).controls()}
     choices = {
         choice.value: choice.label
@@ -59,7 +63,7 @@ def differences(
     """
     return [
         (key, text)
-        for key in dimensions(experiment.space)
+        for key in dimensions(experiment.space, experiment.trainer)
         if key in trial.parameters
         and (text := _words(key, trial.parameters[key], trial, labels)) is not None
     ]
@@ -68,6 +72,8 @@ def differences(
 def _words(key: str, value: Value, trial: TrialRow, labels: dict[str, str]) -> str | None:
     if isinstance(value, bool):
         return labels.get(key, key) if value else None
+    if trial.trainer is not None:
+        return f"{labels.get(key, key)} {value_words(value, {})}"
     if key == RATE_MULTIPLIER:
         return f"rate {trial.options.initial_learning_rate:.3g} ({value:.3g} of the default)"
     if key == WEIGHT_DECAY:

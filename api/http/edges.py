@@ -57,16 +57,20 @@ def _added(*, over_tls: bool, private: bool) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
 
+def own_hosts(configured: Collection[str]) -> Collection[str]:
+    """The names of this server: those configured, where `*` stands for any, and loopback's."""
+    return LOOPBACK | {host.casefold() for host in configured}
+
+
 class SecurityHeaders:
     """Refuses requests for other hosts, and adds the headers that an answer does not set itself.
 
-    The host check prevents DNS rebinding. `hosts` are the names of this server besides those of
-    loopback; `*` stands for any. Health routes accept every host: probes use the IP address.
+    The host check prevents DNS rebinding. `hosts` of the application's state are the server's own.
+    Health routes accept every host: probes use the IP address.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._hosts = LOOPBACK | {host.casefold() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -82,16 +86,18 @@ class SecurityHeaders:
             await send(message)
 
         host = Headers.from_scope(scope).get("host", "")
-        if not self._is_ours(host) and not scope["path"].startswith(HEALTH):
+        hosts: Collection[str] = scope["litestar_app"].state.hosts
+        if not _is_ours(host, hosts) and not scope["path"].startswith(HEALTH):
             return await _refuse(host, answer)
         return await self._app(scope, receive, answer)
 
-    def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return "*" in self._hosts or name.casefold() in self._hosts
+
+def _is_ours(host: str, hosts: Collection[str]) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return "*" in hosts or name.casefold() in hosts
 
 
 async def _refuse(host: str, send: Send) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
+from litestar.routes import HTTPRoute
 
 from api.backend import Backend
 from domain.errors import Invalid
@@ -62,7 +63,7 @@ Wait = Annotated[
         name="wait",
         ge=0,
         le=30,
-        description="Seconds to wait for its end: the answer is sent as soon as it has ended",
+        description="Seconds to wait for its end; the response is sent as soon as it has ended",
     ),
 ]
 
@@ -79,3 +80,15 @@ def position_in(cursor: str | None) -> int | None:
     if not cursor.isdecimal() or len(cursor) > 18:
         raise Invalid("cursor must be the `next` of the previous page, unchanged", field="cursor")
     return int(cursor)
+
+
+def keep_signatures(app: Litestar) -> None:
+    """What a handler takes stays what it is while the OpenAPI document is made.
+
+    The framework adds the parts of the path that no handler takes to what it describes, which is
+    what it checks requests by: refusals of a body would name these fields, too.
+    """
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                handler.signature_model._fields = dict(handler.signature_model._fields)

@@ -53,9 +53,6 @@ class RequestLog(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         correlation = correlation_of(Headers.from_scope(scope))
         scope["state"]["correlation_id"] = correlation.id
@@ -88,7 +85,8 @@ class RequestLog(ASGIMiddleware):
             try:
                 await next_app(scope, receive, answer)
             finally:
-                self._metrics.answered(method, route, status, seconds, scope["route_handler"])
+                metrics: Metrics = scope["litestar_app"].state.metrics
+                metrics.answered(method, route, status, seconds, scope["route_handler"])
                 log.log(
                     _level(method, status), "%s %s: %d in %.3f s", method, route, status, seconds
                 )

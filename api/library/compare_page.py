@@ -6,8 +6,10 @@ from typing import Annotated
 from litestar import Controller, get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Template
+from sqlalchemy import Connection
 
 from api.access.rights import needs
+from api.backend import Backend
 from api.http.parameters import AsOf, AtLeast, Served
 from api.library.messages import METRICS
 from api.pages.html import Page, indicator_of, render
@@ -25,8 +27,7 @@ from projections.training.metric_history import (
     Series,
 )
 from projections.training.models_library import MODELS_LIBRARY
-from projections.training.sampled_metrics import sampled_series_of
-from projections.training.version_progress import VERSION_PROGRESS, find_progress
+from projections.training.version_progress import VERSION_PROGRESS, ProgressRow, find_progress
 
 SHOWN = (CATALOG, MODELS_LIBRARY, METRIC_HISTORY, VERSION_PROGRESS)
 """The read models that the page shows."""
@@ -117,11 +118,8 @@ class CompareVersionsPages(Controller):
             curves = []
             for row in rows:
                 progress = find_progress(connection, row.version_id, as_of=at)
-                each = progress.iterations_per_epoch if progress else None
-                series = sampled_series_of(
-                    connection, row.version_id, POINTS, upto=position if at is None else at
-                )
-                curves.append({one.metric: _curve(one, each) for one in series} if each else {})
+                upto = position if at is None else at
+                curves.append(_curves(backend, connection, progress, upto))
             names = {
                 row.model_id: model.name if (model := find_model(connection, row.model_id)) else ""
                 for row in rows
@@ -140,6 +138,15 @@ class CompareVersionsPages(Controller):
             architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
         )
         return render("library/compare.html", page)
+
+
+def _curves(
+    backend: Backend, connection: Connection, progress: ProgressRow | None, upto: int
+) -> dict[str, Curve]:
+    if progress is None or not progress.iterations_per_epoch:
+        return {}
+    series = backend.charts.series_of(connection, progress, POINTS, upto=upto)
+    return {one.metric: _curve(one, progress.iterations_per_epoch) for one in series}
 
 
 def _curve(series: Series, per_epoch: int) -> Curve:

@@ -18,6 +18,7 @@ from api.library.messages import (
 )
 from api.pages.html import indicator_of
 from domain.experiments.presets import Preset, Size
+from domain.experiments.trainer_space import Varied, default_varied, has_length
 from domain.formatting import counted
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.augmentations import AUTO
@@ -177,6 +178,15 @@ class ViewPage(ConceptsPage, frozen=True, kw_only=True):
         if not self.workers:
             return NO_WORKERS
         return WORKERS_ONLINE.format(counted(self.workers, "worker"))
+
+    @property
+    def searching_trainers(self) -> list[TrainerRow]:
+        """The trainers that experiments can search."""
+        return [trainer for trainer in self.trainers if has_length(trainer.settings)]
+
+    def searched(self, trainer: TrainerRow) -> Varied:
+        """What an experiment varies of a trainer's form by default."""
+        return default_varied(trainer.settings)
 
     def offered(self, key: str) -> list[tuple[str, str]]:
         """The choices of a control of the form that experiments vary, with their labels."""

@@ -74,7 +74,7 @@ class DocumentationPages(Controller):
         if (suffix := PurePosixPath(key).suffix) in PICTURES:
             picture = files().get(key)
             if picture is None:
-                raise NotFound("there is no such picture")
+                raise NotFound("the documentation has no picture of this name")
             return Response(picture.read_bytes(), media_type=PICTURES[suffix])
         return _rendered(key)
 
@@ -85,7 +85,7 @@ def _rendered(name: str) -> Template:
             return render(
                 "overview/documentation.html", DocumentPage(name=key, document=document(key))
             )
-    raise NotFound("the documentation has no such page")
+    raise NotFound("the documentation has no page of this name")
 
 
 @cache

@@ -31,19 +31,12 @@ Text = Annotated[
 ]
 
 
-class NamedItem(msgspec.Struct, frozen=True):
+class NamedItem(NamedRow, frozen=True):
     """A project, view, concept or version, and the address of its page.
 
     `project` and `view` are the names of what it is in, null for a project itself, and for a view.
     """
 
-    kind: str
-    id: str
-    name: str
-    project_id: str
-    project: str | None
-    view_id: str | None
-    view: str | None
     page: str
 
 

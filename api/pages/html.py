@@ -14,7 +14,7 @@ from litestar.response import Redirect, Template
 from api.http.problems import Problem
 from api.pages.assets import address
 from domain.errors import Unauthenticated
-from domain.formatting import counted, duration, moment, number, percent, size
+from domain.formatting import counted, duration, estimate, moment, number, percent, size
 from domain.library.view import CLASSIFICATION
 from domain.training.form_controls import plain
 
@@ -63,6 +63,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
     environment.filters |= {
         "ago": ago,
         "counted": counted,
+        "estimate": estimate,
         "exact": moment,
         "iso": iso,
         "lasting": duration,

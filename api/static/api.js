@@ -1,5 +1,6 @@
 // Calls of the documented API. A refusal is thrown as a Problem (RFC 9457).
 import { followSession, signInAgain } from "./access/sign_in_again.js";
+import * as messages from "./messages.js";
 
 export class Problem extends Error {
   constructor(detail, errors = [], answered = true, status = undefined) {
@@ -50,11 +51,7 @@ async function attempt(method, url, { body, key, headers: more = {} }) {
   try {
     response = await fetch(url, { method, headers, body: sent });
   } catch {
-    throw new Problem(
-      "The server does not answer. Try again: it is safe to retry.",
-      [],
-      false,
-    );
+    throw new Problem(messages.NO_ANSWER, [], false);
   }
   const content = await response.json().catch(() => ({}));
   if (response.ok) return content;
@@ -63,6 +60,6 @@ async function attempt(method, url, { body, key, headers: more = {} }) {
 
 // What a refused call says, as a Problem.
 export function problemOf(status, content) {
-  const detail = content.detail ?? `The server answers ${status}.`;
+  const detail = content.detail ?? messages.refused(status);
   return new Problem(detail, content.errors ?? [], status < 500, status);
 }

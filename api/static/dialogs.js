@@ -1,4 +1,5 @@
 // Dialogs: what opens and closes them, the one that renames, the one that asks before something.
+import * as messages from "./messages.js";
 import { clearProblem } from "./problems.js";
 
 export function openDialogs() {
@@ -22,7 +23,7 @@ function openRename({ rename, field, what, value, anchor }) {
   clearProblem(form);
   form.dataset.action = rename;
   form.dataset.then = anchor ? `here#${anchor}` : "here";
-  dialog.querySelector("h2").textContent = `Rename the ${what}`;
+  dialog.querySelector("h2").textContent = messages.rename(what);
   const input = form.querySelector("input");
   input.name = field;
   input.value = value;
@@ -38,7 +39,7 @@ export async function confirmed(form) {
   dialog.querySelector("p").textContent = confirm;
   dialog.querySelector("[data-yes]").textContent =
     yes ?? form.querySelector("button:not([type=button])").textContent;
-  dialog.querySelector("[data-no]").textContent = no ?? "Cancel";
+  dialog.querySelector("[data-no]").textContent = no ?? messages.CANCEL;
   dialog.returnValue = "no";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));

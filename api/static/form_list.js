@@ -1,4 +1,5 @@
 // A list of operations in their order: a fieldset with data-kind="list", an ol, a template for each.
+import * as messages from "./messages.js";
 
 // The operations with the parameters that are filled in; undefined where they are the default.
 export function listOf(list) {
@@ -47,12 +48,12 @@ const DOINGS = {
     const select = list.querySelector("[data-add]");
     const entry = made(list, select.value);
     list.querySelector("ol").append(entry);
-    return { told: `${nameOf(entry)} is added at the end`, focus: entry.querySelector("input") ?? entry.querySelector("button") };
+    return { told: messages.added(nameOf(entry)), focus: entry.querySelector("input") ?? entry.querySelector("button") };
   },
   remove(list, entry) {
     const beside = entry.nextElementSibling ?? entry.previousElementSibling;
     entry.remove();
-    return { told: `${nameOf(entry)} is removed`, focus: (beside ?? list).querySelector("[data-list=remove], [data-add]") };
+    return { told: messages.removed(nameOf(entry)), focus: (beside ?? list).querySelector("[data-list=remove], [data-add]") };
   },
   up(_list, entry, button) {
     entry.previousElementSibling.before(entry);
@@ -66,7 +67,7 @@ const DOINGS = {
 
 function moved(entry, button) {
   const place = [...entry.parentElement.children].indexOf(entry) + 1;
-  return { told: `${nameOf(entry)} is now number ${place}`, focus: button };
+  return { told: messages.moved(nameOf(entry), place), focus: button };
 }
 
 function other(button) {

@@ -3,6 +3,7 @@
 import { call, newKey, Problem } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { listOf } from "./form_list.js";
+import * as messages from "./messages.js";
 import { clearProblem, showProblem } from "./problems.js";
 
 const unanswered = new WeakMap();
@@ -54,7 +55,7 @@ function contentOf(form) {
   if (!controls.length && !("body" in form.dataset)) return undefined;
   const body = {};
   for (const control of controls) {
-    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: "enter a number" }]);
+    if (control.validity.badInput) throw new Problem("", [{ field: control.name, detail: messages.ENTER_A_NUMBER }]);
     const value = valueOf(control);
     if (value === undefined) continue;
     const path = control.name.split(".");
@@ -68,7 +69,10 @@ function contentOf(form) {
 export function valueOf(control) {
   const { kind } = control.dataset;
   if (kind === "list") return listOf(control);
+  if (kind === "choices" && "optional" in control.dataset && !control.querySelector("input:checked")) return undefined;
   if (kind === "choices") return [...control.querySelectorAll("input:checked")].map((one) => JSON.parse(one.value));
+  if (kind === "object") return {};
+  if (kind === "interval") return intervalOf(control);
   if (kind === "range") return [...control.querySelectorAll("input")].map((one) => Number(one.value));
   if (kind === "numbers") return numbersIn(control);
   if (control.type === "radio" && !control.checked) return undefined;
@@ -79,11 +83,20 @@ export function valueOf(control) {
   return kind === "number" ? Number(text) : control.value;
 }
 
+// A range of numbers and whether it is searched by the logarithm; undefined where neither end is
+// given.
+function intervalOf(control) {
+  const [least, most] = [...control.querySelectorAll("input[type=number]")].map((one) => one.value.trim());
+  if (least === "" && most === "") return undefined;
+  if (least === "" || most === "") throw new Problem("", [{ field: control.name, detail: messages.GIVE_BOTH_ENDS }]);
+  return { least: Number(least), most: Number(most), log: control.querySelector("input[type=checkbox]").checked };
+}
+
 // Numbers with commas or spaces between them.
 function numbersIn(control) {
   const words = control.value.split(/[\s,;]+/).filter(Boolean);
   const wrong = words.find((word) => !Number.isFinite(Number(word)));
-  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: `${wrong} is not a number` }]);
+  if (wrong !== undefined) throw new Problem("", [{ field: control.name, detail: messages.noNumber(wrong) }]);
   return words.map(Number);
 }
 

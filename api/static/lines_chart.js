@@ -1,4 +1,5 @@
 // A chart of lines, drawn by uPlot in the page's own colours.
+import { NO_CHARTS } from "./messages.js";
 
 const HEIGHT = 210;
 const FONT = 11;
@@ -58,7 +59,7 @@ export class LinesChart {
     this.#plot?.destroy();
     this.ink = colour("--quiet");
     if (!globalThis.uPlot) {
-      this.place.textContent = "The chart’s JavaScript is not installed: run make setup.";
+      this.place.textContent = NO_CHARTS;
       return;
     }
     this.#plot = new uPlot(this.#options(), this.#data(), this.place);

@@ -1,6 +1,7 @@
 // Live parts of a page: elements with data-part are replaced by what the server now says of them.
 // Rows stay, only their cells change, unless rows came or went.
-import { ENDED, OFFLINE, say } from "./connection.js";
+import { say } from "./connection.js";
+import { OFFLINE, SESSION_ENDED } from "./messages.js";
 
 const SLOWEST = 10;
 
@@ -29,7 +30,7 @@ export async function refresh(atLeast) {
     const response = await fetch(url, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(response.statusText);
     if (response.redirected && new URL(response.url).pathname === "/login") {
-      say(ENDED);
+      say(SESSION_ENDED);
       return undefined;
     }
     // What the server renders is escaped, and scripts of a parsed document do not run.

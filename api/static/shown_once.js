@@ -1,4 +1,5 @@
 // What an answer tells once is shown until the user has kept it: data-shows names its field.
+import { SHOWN_BEFORE } from "./messages.js";
 import { refresh } from "./parts.js";
 
 const dialog = document.getElementById("shown-once");
@@ -29,7 +30,7 @@ export function showOnce() {
     const value = answer[shows];
     // A path is shown as the address that somebody else can open.
     const text = value?.startsWith("/") ? new URL(value, location).href : value;
-    shown(text ?? "It was already shown, and cannot be shown again: create another one.", { ...own, ...(showsTitle && { title: showsTitle, label: showsLabel }) });
+    shown(text ?? SHOWN_BEFORE, { ...own, ...(showsTitle && { title: showsTitle, label: showsLabel }) });
     refresh(answer.position);
   });
 }

@@ -52,6 +52,12 @@ export function lasting(seconds) {
   return `${whole} s`;
 }
 
+// A duration that is only known roughly: without its smaller unit from ten of the larger one.
+export function estimate(seconds) {
+  const [larger, unit, ...smaller] = lasting(seconds).split(" ");
+  return (Number(larger) >= 10 ? [larger, unit] : [larger, unit, ...smaller]).join(" ");
+}
+
 // Exactly when: the local time, and that of UTC beside it.
 export function exact(at) {
   const date = new Date(at);

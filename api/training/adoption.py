@@ -19,19 +19,22 @@ from api.http.commands import CommandResult, carry_out
 from api.http.parameters import HttpRequest, Served
 from api.http.schemas import Strict
 from api.training.jobs import MOST_CHECKPOINT_BYTES, StoredFile, store_file
+from application.handle import Decided, Session
 from application.training.trainers import TrainerChoice
 from application.training.versions import dataset_of_view, train_view
 from domain.access.roles import Right
+from domain.aggregates import VIEW
 from domain.errors import Invalid
 from domain.training.adoption import Adoption, check_adoption
 from domain.training.manifest import canonical_line
+from domain.training.version import Version
 
 Sha256 = Annotated[str, Meta(examples=[hashlib.sha256(b"").hexdigest()])]
 
 
 class NewAdoption(Strict, frozen=True, kw_only=True):
-    """A model to adopt. The digests are those of uploaded files: the weights, and a Parquet file
-    with the scores of every image of the dataset.
+    """A model to adopt. The digests are those of files that were uploaded for this view: the
+    weights, and a Parquet file with the scores of every image of the dataset.
 
     `settings` are those that are known, by the keys of the trainer's form.
     """
@@ -78,7 +81,7 @@ class AdoptionController(Controller):
         with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
             path = Path(folder, "file")
             digest = await receive(request, path, MOST_CHECKPOINT_BYTES)
-            await asyncio.to_thread(store_file, backend.blobs, path)
+            await asyncio.to_thread(store_file, backend, VIEW.stream(view_id), path, digest)
             return StoredFile(digest, path.stat().st_size)
 
     @post(
@@ -97,26 +100,29 @@ class AdoptionController(Controller):
     ) -> Response[CommandResult]:
         """A version of the view's current model that is not trained: the server freezes the
         dataset, measures the predictions, and the version is ready, marked as adopted."""
-        adoption = _adoption(backend, data)
         choice = TrainerChoice(data.trainer, data.settings)
-        return carry_out(
-            backend,
-            request,
-            data,
-            lambda session: train_view(
-                session, view_id, data.name, {}, trainer=choice, adopted=adoption
-            ),
-            status_code=201,
-        )
+
+        def decide(session: Session) -> Decided[Version]:
+            adoption = _adoption(backend, view_id, data)
+            return train_view(session, view_id, data.name, {}, trainer=choice, adopted=adoption)
+
+        return carry_out(backend, request, data, decide, status_code=201)
 
 
-def _adoption(backend: Backend, data: NewAdoption) -> Adoption:
-    """Raises `Invalid` for a file that was not uploaded."""
+def _adoption(backend: Backend, view_id: str, data: NewAdoption) -> Adoption:
+    """Raises `Invalid` for a file that was not uploaded for this view, whether it is stored or
+    not."""
     check_adoption(Adoption(data.checkpoint, 0, data.predictions))
     sizes = {}
     for field in ("checkpoint", "predictions"):
         digest = getattr(data, field)
-        sizes[field] = size = backend.blobs.size(digest)
+        uploaded = backend.uploaded.has(VIEW.stream(view_id), digest)
+        size = backend.blobs.size(digest) if uploaded else None
         if size is None:
-            raise Invalid(f"no file {digest} was uploaded; upload it first", field=field)
-    return Adoption(data.checkpoint, sizes["checkpoint"] or 0, data.predictions)
+            raise Invalid(
+                f"no file {digest} was uploaded for this view, or it was discarded since; upload it"
+                f" with POST /api/v1/views/{view_id}/adopted-files",
+                field=field,
+            )
+        sizes[field] = size
+    return Adoption(data.checkpoint, sizes["checkpoint"], data.predictions)

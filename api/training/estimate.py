@@ -12,7 +12,7 @@ from api.backend import Backend
 from api.http.parameters import AtLeast, Served
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
-from domain.formatting import duration
+from domain.formatting import estimate
 from domain.library.view import DETECTION
 from domain.training.architectures import ARCHITECTURES
 from domain.training.options import TrainingOptions, resolve_options
@@ -79,7 +79,7 @@ def _options_in(text: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise Invalid(f"options is no JSON object: {error}", field="options") from error
+        raise Invalid(f"options is not a JSON object: {error}", field="options") from error
 
 
 def _estimate(
@@ -144,6 +144,6 @@ def _in_words(seconds: float | None, timing: Timing | None, options: TrainingOpt
     trainings = f"{timing.versions} training{'' if timing.versions == 1 else 's'}"
     at_most = "at most " if options.patience else ""
     return (
-        f"Takes {at_most}about {duration(seconds)}, by the {trainings} of {label} at {size} that"
+        f"Takes {at_most}about {estimate(seconds)}, by the {trainings} of {label} at {size} that"
         f" completed last in this {timing.of}."
     )

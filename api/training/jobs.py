@@ -11,11 +11,12 @@ from litestar import Controller, Response, delete, get, post, put
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from adapters.blobs.blobs import BlobStore
 from adapters.training.source_code import MOST_ARCHIVE_BYTES, read_archive
 from api.access.rights import OPEN
+from api.backend import Backend
 from api.dataset.uploads import receive
 from api.http.parameters import HttpRequest, Served
+from domain.aggregates import VERSION
 
 MOST_CHECKPOINT_BYTES = 8 << 30
 MOST_PREDICTIONS_BYTES = 2 << 30
@@ -66,7 +67,8 @@ class JobController(Controller):
             path = Path(folder, "file")
             digest = await receive(request, path, MOST_ARCHIVE_BYTES)
             await asyncio.to_thread(read_archive, path.read_bytes())
-            await asyncio.to_thread(store_file, backend.blobs, path)
+            stream = VERSION.stream(version_id)
+            await asyncio.to_thread(store_file, backend, stream, path, digest)
             return StoredFile(digest, path.stat().st_size)
 
     @put("/checkpoint", status_code=200, request_max_body_size=None)
@@ -121,11 +123,13 @@ async def _store(
     with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
         path = Path(folder, "file")
         digest = await receive(request, path, most)
-        await asyncio.to_thread(store_file, backend.blobs, path)
+        await asyncio.to_thread(store_file, backend, VERSION.stream(version_id), path, digest)
         return StoredFile(digest, path.stat().st_size)
 
 
-def store_file(blobs: BlobStore, path: Path) -> None:
-    """Store a file under its sha256, for good."""
-    blobs.put_file(path)
-    blobs.flush()
+def store_file(backend: Backend, stream: str, path: Path, digest: str) -> None:
+    """Store a file under its sha256, and note that it was uploaded for this stream: only then may
+    a report or a request about it name the file."""
+    backend.blobs.put_file(path)
+    backend.blobs.flush()
+    backend.uploaded.note(stream, digest)

@@ -40,7 +40,6 @@ from projections.training.metric_history import (
     series_in,
     series_of,
 )
-from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import (
     VERSION_PROGRESS,
     ProgressRow,
@@ -159,12 +158,12 @@ def _look(backend: Backend, version_id: str, seen: int, points: int | None) -> L
     """One snapshot: the progress, the metrics and the recorded epochs after `seen`, how many
     trainings are before it if it is queued, and the position of all."""
     with backend.reading(None, *SHOWN) as (connection, position):
-        if points is not None and not seen:
-            series = sampled_series_of(connection, version_id, points, upto=position)
+        progress = find_progress(connection, version_id)
+        if progress is not None and points is not None and not seen:
+            series = backend.charts.series_of(connection, progress, points, upto=position)
         else:
             series = series_of(connection, version_id, after=seen, upto=position)
         epochs = epochs_of(connection, version_id, after=seen, upto=position)
-        progress = find_progress(connection, version_id)
         queued = progress is not None and progress.status == QUEUED
         before = trainings_before(connection, version_id) if queued else None
     return _named(backend, progress), series, epochs, before, position

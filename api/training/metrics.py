@@ -52,14 +52,16 @@ class TrainingMetricsController(Controller):
             position,
             at,
         ):
-            if find_progress(connection, version_id, as_of=at) is None:
+            progress = find_progress(connection, version_id, as_of=at)
+            if progress is None:
                 raise NotFound("version not found")
+            upto = position if at is None else at
             if points is None:
                 series = series_of(connection, version_id, after=after, upto=at)
+            elif after:
+                series = sampled_series_of(connection, version_id, points, after=after, upto=upto)
             else:
-                series = sampled_series_of(
-                    connection, version_id, points, after=after, upto=position if at is None else at
-                )
+                series = backend.charts.series_of(connection, progress, points, upto=upto)
             return MetricsView(series, position)
 
     @get(

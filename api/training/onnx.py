@@ -103,7 +103,7 @@ class OnnxController(Controller):
         """
         newest = _newest(backend, version_id)
         if newest is None or newest.onnx is None:
-            raise Conflict("there is no ONNX file of this version; request it")
+            raise Conflict("the version has no ONNX file yet; request it")
         made = newest.onnx
         try:
             content = backend.blobs.get(made.onnx)

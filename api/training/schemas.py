@@ -57,15 +57,17 @@ class NewVersion(Strict, frozen=True, kw_only=True):
         """Raises `Invalid` for options or a preset beside a trainer, or settings without one."""
         if self.trainer is None:
             if self.settings:
-                raise Invalid("settings are for a trainer; name it", field="settings")
+                raise Invalid("settings need a trainer; give its name", field="settings")
             return None
         if self.options:
             raise Invalid(
-                "options are those of the built-in training; give the trainer's settings",
+                "options apply only to the built-in training; give the trainer's settings",
                 field="options",
             )
         if self.preset is not None:
-            raise Invalid("presets are of the built-in training; leave it out", field="preset")
+            raise Invalid(
+                "presets apply only to the built-in training; omit preset", field="preset"
+            )
         return TrainerChoice(self.trainer, self.settings)
 
 

@@ -203,7 +203,7 @@ def refuse_foreign_view(session: Session, project_id: str, view_id: str | None) 
     if view_id is not None:
         view = session.get(VIEW, view_id)
         if view is None or require_view(view).project_id != project_id:
-            raise Invalid("the project has no such view", field="stratify_by")
+            raise Invalid("view not found in the project", field="stratify_by")
 
 
 def move_images(session: Session, project_id: str, splits: Mapping[str, str]) -> int:

@@ -19,7 +19,9 @@ from domain.experiments.experiment import (
 )
 from domain.experiments.pruning import derive_prunings
 from domain.experiments.search import best_of
-from domain.experiments.space import Parameters, default_trials, fixed, options_of
+from domain.experiments.searched import default_trials, fixed
+from domain.experiments.space import Parameters, options_of
+from domain.experiments.trainer_space import use_of
 from domain.training.version import VersionCreated
 
 EQUAL, DIFFERENT, NOT_COMPARABLE = "equal", "different", "not comparable"
@@ -56,9 +58,7 @@ def _proposal(
     started = search.experiment.started
     expected: Parameters
     if event.sampler == DEFAULT:
-        defaults = default_trials(
-            started.kind, started.space, started.base, frozenset(started.weights)
-        )
+        defaults = default_trials(started)
         if event.number > len(defaults):
             return Check(what, DIFFERENT, recorded.position, "it is not one of the form's defaults")
         expected = defaults[event.number - 1]
@@ -67,7 +67,7 @@ def _proposal(
         theirs = ", ".join(f"{name} {version}" for name, version in event.libraries.items())
         return Check(what, NOT_COMPARABLE, recorded.position, f"made with {theirs}; here is {ours}")
     else:
-        expected = fixed(started.space) | sampler.propose(
+        expected = fixed(started.space, started.trainer) | sampler.propose(
             search.experiment, search.trials, event.number, event.sampler
         )
     if expected != event.parameters:
@@ -85,10 +85,16 @@ def _options(
     started = experiment.started
     stream = VERSION.stream(event.version_id)
     created = store.first_events([stream]).get(stream)
-    options = options_of(started.kind, started.base, event.parameters, frozenset(started.weights))
+    options = use = None
+    if started.trainer is not None:
+        use = use_of(started.trainer, event.parameters)
+    else:
+        at_hand = frozenset(started.weights)
+        options = options_of(started.kind, started.base, event.parameters, at_hand)
     if not isinstance(created, VersionCreated):
         return Check(what, DIFFERENT, recorded.position, f"version {event.version_id} not found")
-    if created.options != options or created.log_position != started.log_position:
+    same = (created.options, created.trainer) == (options, use)
+    if not same or created.log_position != started.log_position:
         detail = f"version {event.version_id} has other options or images than were proposed"
         return Check(what, DIFFERENT, recorded.position, detail)
     return Check(what, EQUAL, recorded.position)

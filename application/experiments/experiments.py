@@ -7,7 +7,8 @@ import msgspec
 from application.dataset.dataset import images_at, parents_at
 from application.handle import Decided, Session
 from application.training.starting import PretrainedWeights, initial_weights
-from domain.aggregates import EXPERIMENT, MODEL, VERSION, VIEW
+from application.training.trainers import TrainerChoice
+from domain.aggregates import EXPERIMENT, MODEL, TRAINER, VERSION, VIEW
 from domain.errors import Conflict, Invalid
 from domain.experiments.experiment import (
     Experiment,
@@ -17,9 +18,11 @@ from domain.experiments.experiment import (
     StopExperiment,
     TrialProposed,
 )
+from domain.experiments.presets import SIZES, Preset
 from domain.experiments.space import (
     CROPS,
     MARGIN,
+    NOT_SEARCHED,
     Parameters,
     SearchSpace,
     Value,
@@ -28,10 +31,14 @@ from domain.experiments.space import (
     default_trials,
     options_of,
 )
+from domain.experiments.trainer_space import EPOCHS, TrainerSearch, Varied, search_of
+from domain.experiments.trainer_space import use_of as trial_use
 from domain.experiments.trials import objective_of
 from domain.library import model as models
 from domain.library import view as views
 from domain.library.model import NumberVersion
+from domain.library.view import View
+from domain.trainers.trainer import require_usable, trainer_id
 from domain.training import manifest
 from domain.training import version as versions
 from domain.training.messages import ConceptLabel
@@ -56,15 +63,22 @@ SHARED = (
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user wants of an experiment. `space` is None for the one of the kind of view."""
+    """What a user wants of an experiment. `space` is None for the one of the kind of view.
+
+    With a `trainer`, its settings are those of all trials, which have so many `epochs` unless they
+    say otherwise; `varied` is None for what its form gives.
+    """
 
     name: str | None = None
     budget: int
     concurrency: int
     seed: int = 0
     pruning: bool = True
+    epochs: int = SIZES[Preset.QUICK].epochs
     base: Mapping[str, Value] = {}
     space: SearchSpace | None = None
+    trainer: TrainerChoice | None = None
+    varied: Varied | None = None
 
 
 def start_experiment(
@@ -81,6 +95,81 @@ def start_experiment(
     if model.archived:
         raise Conflict(f"model {model.name!r} is archived and can no longer be trained")
     at_hand = frozenset() if weights is None else weights.at_hand()
+    if plan.trainer is not None:
+        base: dict[str, Value] = {}
+        space, trainer = NOT_SEARCHED, _trainer_search(session, plan, plan.trainer, view.kind)
+        epochs, reviewed_only = float(trainer.trainer.settings[EPOCHS]), False
+    else:
+        space, base = _built_in(plan, view, at_hand)
+        first = default_trials(view.kind, space, base, at_hand)[0]
+        options = options_of(view.kind, base, first, at_hand)
+        if options.epochs is None:
+            raise Invalid(
+                "the length of trials is given in epochs; give epochs", field="options.epochs"
+            )
+        trainer, epochs, reviewed_only = None, options.epochs, options.reviewed_only
+    labels = view.removed | view.concepts
+    concepts = tuple(
+        ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
+    )
+    position = session.position
+    started = ExperimentStarted(
+        project_id=view.project_id,
+        view_id=view_id,
+        model_id=view.current_model,
+        name=plan.name or f"Experiment on {model.name}",
+        kind=view.kind,
+        concepts=concepts,
+        log_position=position,
+        base=base,
+        space=space,
+        objective=objective_of(view.kind),
+        epochs=epochs,
+        budget=plan.budget,
+        concurrency=plan.concurrency,
+        seed=plan.seed,
+        pruning=plan.pruning,
+        weights=() if trainer else tuple(sorted(at_hand)),
+        trainer=trainer,
+    )
+    lines = manifest.manifest(
+        images_at(session.store, view.project_id, position),
+        view_id,
+        view.kind,
+        frozenset(model.concepts),
+        negative_validation=True,
+        reviewed_only=reviewed_only,
+        parents=parents_at(session.store, view_id, position),
+    )
+    counts = manifest.counts_of_enough(lines, view.kind)
+    versions.check_trainable(view.kind, concepts, counts, reviewed_only)
+    return session.decide(EXPERIMENT, session.begin(EXPERIMENT), StartExperiment(started))
+
+
+def _trainer_search(
+    session: Session, plan: Plan, choice: TrainerChoice, kind: str
+) -> TrainerSearch:
+    """Raises `NotFound`, `Conflict`, or `Invalid` naming what the trainer does not take."""
+    if plan.base:
+        raise Invalid(
+            "options are those of the built-in training; give `settings` of the trainer",
+            field="options",
+        )
+    if plan.space is not None:
+        raise Invalid(
+            "space is that of the built-in training; give `varied` settings of the trainer",
+            field="space",
+        )
+    trainer = require_usable(session.get(TRAINER, trainer_id(choice.name)), kind)
+    return search_of(trainer, choice.settings, plan.varied, plan.epochs)
+
+
+def _built_in(
+    plan: Plan, view: View, at_hand: frozenset[str]
+) -> tuple[SearchSpace, dict[str, Value]]:
+    """The space, and the options of all trials. Raises `Invalid`."""
+    if plan.varied is not None:
+        raise Invalid("settings are varied of a trainer; name one", field="varied")
     for key in plan.base:
         if key not in SHARED:
             raise Invalid(
@@ -95,47 +184,7 @@ def start_experiment(
     base = {**plan.base, CROPS: True} if view.crops else dict(plan.base)
     space = plan.space or default_space(view.kind, at_hand)
     check_space(view.kind, space, base, at_hand)
-    labels = view.removed | view.concepts
-    concepts = tuple(
-        ConceptLabel(key, label) for key, label in labels.items() if key in model.concepts
-    )
-    position = session.position
-    first = default_trials(view.kind, space, base, at_hand)[0]
-    options = options_of(view.kind, base, first, at_hand)
-    if options.epochs is None:
-        raise Invalid(
-            "the length of trials is given in epochs; give epochs", field="options.epochs"
-        )
-    started = ExperimentStarted(
-        project_id=view.project_id,
-        view_id=view_id,
-        model_id=view.current_model,
-        name=plan.name or f"Experiment on {model.name}",
-        kind=view.kind,
-        concepts=concepts,
-        log_position=position,
-        base=base,
-        space=space,
-        objective=objective_of(view.kind),
-        epochs=options.epochs,
-        budget=plan.budget,
-        concurrency=plan.concurrency,
-        seed=plan.seed,
-        pruning=plan.pruning,
-        weights=tuple(sorted(at_hand)),
-    )
-    lines = manifest.manifest(
-        images_at(session.store, view.project_id, position),
-        view_id,
-        view.kind,
-        frozenset(model.concepts),
-        negative_validation=True,
-        reviewed_only=options.reviewed_only,
-        parents=parents_at(session.store, view_id, position),
-    )
-    counts = manifest.counts_of_enough(lines, view.kind)
-    versions.check_trainable(view.kind, concepts, counts, options.reviewed_only)
-    return session.decide(EXPERIMENT, session.begin(EXPERIMENT), StartExperiment(started))
+    return space, base
 
 
 def stop_experiment(session: Session, experiment_id: str) -> Decided[Experiment]:
@@ -154,7 +203,12 @@ def propose_trial(
 ) -> Decided[Version]:
     """Record a proposal, and the version that it is, in one transaction."""
     started = experiment.started
-    options = options_of(started.kind, started.base, parameters, frozenset(started.weights))
+    options = use = initial = None
+    if started.trainer is not None:
+        use = trial_use(started.trainer, parameters)
+    else:
+        options = options_of(started.kind, started.base, parameters, frozenset(started.weights))
+        initial = initial_weights(session, started.view_id, options, weights)
     version_id = session.begin(VERSION)
     proposal = TrialProposed(
         number, version_id, parameters, sampler, session.position, dict(libraries)
@@ -173,7 +227,8 @@ def propose_trial(
         options=options,
         counts=None,
         log_position=started.log_position,
-        initial_weights=initial_weights(session, started.view_id, options, weights),
+        initial_weights=initial,
+        trainer=use,
         experiment_id=experiment_id,
         trial=number,
     )

@@ -35,7 +35,8 @@ from domain.experiments.search import (
     next_action,
     trials_to_stop,
 )
-from domain.experiments.space import Parameters, fixed
+from domain.experiments.searched import fixed
+from domain.experiments.space import Parameters
 from domain.experiments.trials import Trial, trials_of
 from domain.training.version import (
     QUEUED,
@@ -179,7 +180,8 @@ def _decide(
             return session.decide(VERSION, trial.proposed.version_id, RetryVersion())
         case Propose(number, sampler, parameters):
             if parameters is None:
-                parameters = fixed(experiment.started.space) | reactions.sampler.propose(
+                started = experiment.started
+                parameters = fixed(started.space, started.trainer) | reactions.sampler.propose(
                     experiment, search.trials, number, sampler
                 )
             # The form's defaults depend on no library.

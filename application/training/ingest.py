@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -32,6 +32,9 @@ REQUESTS: Mapping[type[Event], Purpose] = {
 }
 """The events that request a job, and what it is for."""
 
+IsUploaded = Callable[[str, str], bool]
+"""Whether a file was uploaded for a stream, by its sha256."""
+
 log = logging.getLogger(__name__)
 
 
@@ -57,12 +60,20 @@ class _CachedVersion(msgspec.Struct, frozen=True):
 class Ingest:
     """Ingests one feed of reports. It caches the versions it works on between batches.
 
-    With `tokens`, a report counts only if its worker received the job.
+    With `tokens`, a report counts only if its worker received the job. With `is_uploaded`, a
+    trainer's report may name only files that were uploaded with the token of its job.
     """
 
-    def __init__(self, store: Store, feed: str, tokens: JobTokens | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        feed: str,
+        tokens: JobTokens | None = None,
+        is_uploaded: IsUploaded | None = None,
+    ) -> None:
         self._store = store
         self._tokens = tokens
+        self._is_uploaded = is_uploaded
         self.feed = feed
         self._versions: dict[str, _CachedVersion] = {}
 
@@ -148,7 +159,7 @@ class Ingest:
     def _decide(self, decoded: "_Decoded") -> Sequence[Event]:
         cached = self._versions[VERSION.stream(decoded.report.version_id)]
         self._check(decoded.report, cached)
-        return _events_of(decoded, cached.version)
+        return self._events_of(decoded, cached.version)
 
     def _check(self, report: Report, cached: _CachedVersion) -> None:
         """Raises `Conflict` for a report by a worker that did not receive the job."""
@@ -159,6 +170,36 @@ class Ingest:
                 " runs an older version"
             )
 
+    def _events_of(self, decoded: "_Decoded", version: Version | None) -> list[Event]:
+        """Raises `Conflict` or `NotFound` for a report that is to be skipped."""
+        report, problem = decoded.report, decoded.problem
+        if problem is None:
+            try:
+                events = version_reports.record(report, version)
+                self._check_files(report.version_id, version, events)
+                return events
+            except Invalid as invalid:
+                problem = invalid.detail
+        log.warning("report %s is refused: %s", report.message_id, problem)
+        tag = decoded.tag or str(report.body.__struct_config__.tag)
+        return version_reports.refuse(report, tag, problem, version)
+
+    def _check_files(
+        self, version_id: str, version: Version | None, events: Sequence[Event]
+    ) -> None:
+        """Raises `Invalid` for a file that the trainer of a version did not upload: it may be
+        another project's, which the version would then show."""
+        if self._is_uploaded is None or version is None or version.created.trainer is None:
+            return
+        for event in events:
+            for field, digest in version_reports.files_named_by(event).items():
+                if not self._is_uploaded(VERSION.stream(version_id), digest):
+                    raise Invalid(
+                        f"{field}: no file {digest} was uploaded with the token of this job; upload"
+                        " it before the report that names it",
+                        field=field,
+                    )
+
 
 class _Decoded(msgspec.Struct, frozen=True):
     """A report; with `problem`, only its envelope is valid, `body` stands for nothing, and `tag` is
@@ -167,19 +208,6 @@ class _Decoded(msgspec.Struct, frozen=True):
     report: Report
     tag: str
     problem: str | None = None
-
-
-def _events_of(decoded: _Decoded, version: Version | None) -> list[Event]:
-    """Raises `Conflict` or `NotFound` for a report that is to be skipped."""
-    report, problem = decoded.report, decoded.problem
-    if problem is None:
-        try:
-            return version_reports.record(report, version)
-        except Invalid as invalid:
-            problem = invalid.detail
-    log.warning("report %s is refused: %s", report.message_id, problem)
-    tag = decoded.tag or str(report.body.__struct_config__.tag)
-    return version_reports.refuse(report, tag, problem, version)
 
 
 def _decode(message: Delivered) -> _Decoded | None:

@@ -1,4 +1,8 @@
-"""A client of HTTP/1.1 that costs little itself: raw sockets, requests written once."""
+"""A client of HTTP/1.1 that costs little itself: raw sockets, requests written once.
+
+What it receives is acknowledged at once. A server that sends head and body apart, as MLflow's does,
+otherwise waits 40 ms for that before it sends the body.
+"""
 
 import json
 import selectors
@@ -87,7 +91,7 @@ class Client:
         self._used = time.monotonic()
         self._socket.sendall(written)
         answer = Answer()
-        while not answer.take(self._socket.recv(1 << 18)):
+        while not answer.take(_received(self._socket)):
             pass
         return answer.body
 
@@ -105,7 +109,7 @@ class Client:
                 for key, _ in selector.select(1.0):
                     one = key.fileobj
                     assert isinstance(one, socket.socket)
-                    if answers[one].take(one.recv(1 << 18)):
+                    if answers[one].take(_received(one)):
                         count += 1
                         answers[one] = Answer()
                         one.sendall(written)
@@ -113,6 +117,12 @@ class Client:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _received(connection: socket.socket) -> bytes:
+    # The kernel forgets it.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    return connection.recv(1 << 18)
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
 from adapters.settings import read_runtime
+from api.sampled_charts import MOST_CHARTS
 from application.access.first_key import give_key
 from application.log.store import Store
 from benchmarks.calls import quantiles
 from benchmarks.database import migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.operations.start import await_ready
+from benchmarks.peers.cpu import cpu_of
 from benchmarks.peers.mlflow import VERSION, WORKERS, Mlflow, mlflow_server
 from benchmarks.peers.raw_http import Client
 from benchmarks.processes import data_folder, free_port, stemma
@@ -30,7 +33,7 @@ from projections.training.library_queries import VersionFilter, list_versions
 
 NAME = f"MLflow {VERSION}"
 CALLS, SLOW_CALLS, QUICK_CALLS = 200, 20, 3
-"""Calls of each; `SLOW_CALLS` of MLflow's chart, each of which takes it a quarter of a second."""
+"""Calls of each; `SLOW_CALLS` of MLflow's list and chart, which take it tenths of a second."""
 CLIENTS, SECONDS, QUICK_SECONDS = 16, 4.0, 0.2
 PAUSE_SECONDS = 0.006
 ITERATIONS, QUICK_ITERATIONS, CHUNK = 100_000, 2_000, 1000
@@ -92,16 +95,19 @@ def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
             ]
             yield from _each(ways, quick, PAUSE_SECONDS)
             seconds = QUICK_SECONDS if quick else SECONDS
-            rates = repeat(
-                1 if quick else 3,
-                lambda: (
-                    client.hammer(create, CLIENTS, seconds),
-                    mlflow.client.hammer(mlflow.new_run, CLIENTS, seconds),
-                ),
-                spare=0 if quick else 2,
-            )
+
+            def hammered() -> tuple[float, float, dict[str, float]]:
+                before = cpu_of(process.pid)
+                rate = client.hammer(create, CLIENTS, seconds)
+                after = cpu_of(process.pid)
+                spent = {
+                    name: 1000 * (after[name] - before[name]) / (rate * seconds) for name in after
+                }
+                return rate, mlflow.client.hammer(mlflow.new_run, CLIENTS, seconds), spent
+
+            rates = repeat(1 if quick else 3, hammered, spare=0 if quick else 2)
             client.close()
-    ours, theirs = zip(*rates.results, strict=True)
+    ours, theirs, spent = zip(*rates.results, strict=True)
     yield Measurement(
         what=f"commands of {CLIENTS} clients",
         unit="/s",
@@ -111,6 +117,13 @@ def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
         expected=Expected(1000, at_least=True, absolute=True),
         others=rates.others,
     )
+    for name in spent[0]:
+        yield Measurement(
+            what=f"CPU for each of these: {name}",
+            unit="ms",
+            ours=tuple(each[name] for each in spent),
+            others=rates.others,
+        )
 
 
 def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
@@ -153,6 +166,11 @@ def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
             metrics = f"versions/{version_id}/metrics"
             sampled = ours(f"{metrics}?points={POINTS}")
             kilobytes = round(len(sampled()) / 1000)
+            # More than are kept, so that each is sampled.
+            new_charts = cycle(
+                client.written("GET", f"/api/v1/{metrics}?points={POINTS - fewer}")
+                for fewer in range(1, MOST_CHARTS + 2)
+            )
             ways = [
                 Way(
                     "one resource read: a version; a run",
@@ -165,12 +183,20 @@ def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
                     ours(f"views/{view_id}/models"),
                     theirs(mlflow.listing(count)),
                     _within(15, 30),
+                    SLOW_CALLS,
                 ),
                 Way(
                     f"chart of {iterations:,} iterations, {POINTS} points ({kilobytes} kB)",
-                    sampled,
+                    lambda: client.send(next(new_charts)),
                     theirs(mlflow.history(runs[0], POINTS)),
                     {"p50": Expected(10, absolute=True)},
+                    SLOW_CALLS,
+                ),
+                Way(
+                    "the same chart once more",
+                    sampled,
+                    theirs(mlflow.history(runs[0], POINTS)),
+                    {},
                     SLOW_CALLS,
                 ),
             ]

@@ -88,7 +88,7 @@ def export_command(name: str, folder: Path, images: bool) -> None:
         gone = download_images(client, ids, folder / "images") if images else []
     click.echo(f"wrote {folder}: {counted(len(actions), 'action')}, {counted(len(ids), 'image')}")
     for image_id, reason in gone:
-        click.echo(f"  image {image_id} is not there: {escaped(reason)}", err=True)
+        click.echo(f"  image {image_id} not found: {escaped(reason)}", err=True)
 
 
 def _account(client: ApiClient, name: str) -> dict[str, Any]:

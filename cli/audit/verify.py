@@ -88,7 +88,7 @@ def rotate_key_command() -> None:
     keys = Keys(settings.signing_key_file, settings.log_origin)
     with reading():
         new = keys.rotate()
-    click.echo(f"{new} signs from now on; give it to your auditors, who find it in")
+    click.echo(f"{new} signs from now on. Give it to your auditors; it is in")
     click.echo(str(keys.public_path))
 
 

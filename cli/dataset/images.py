@@ -76,7 +76,7 @@ def list_command(
         if download is not None:
             missing = download_images(client, [row["image_id"] for row in rows], download)
             for image_id, reason in missing:
-                click.echo(f"image {image_id} is not there: {escaped(reason)}", err=True)
+                click.echo(f"image {image_id} not found: {escaped(reason)}", err=True)
 
     def cells(image: dict[str, Any]) -> tuple[str, ...]:
         held = [labels.get(each["concept_id"], "") for each in image["annotations"]]

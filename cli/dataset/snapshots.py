@@ -45,7 +45,7 @@ def name_command(project: str, name: str, position: int | None) -> None:
 @click.argument("project")
 @click.argument("name")
 def remove_command(project: str, name: str) -> None:
-    """Remove the name of a snapshot; the dataset of its position stays in the log."""
+    """Remove the name of a snapshot. The dataset at its position stays in the log."""
     with calling() as client:
         client.delete(f"projects/{require_project(client, project)}/snapshots", name=name)
     click.echo(f"removed {name}")

@@ -34,7 +34,7 @@ def demo_training(
     with waiting_lock(file):
         for other in file.parent.iterdir():
             if other.name != "lock" and _cancel_unless_alive(client, other):
-                say("Cancelled a training that an interrupted demo had left")
+                say("Cancelled a training that an interrupted demo had left unfinished")
         lock.acquire()
     try:
         answer = client.command(path, training, key)

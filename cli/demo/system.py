@@ -55,7 +55,7 @@ def find_or_start(data: Path, say: Callable[[str], None]) -> tuple[str, str]:
             runtime = read_runtime(data)
             if runtime is not None and wait_ready(runtime.api_url, 1):
                 if up is None:
-                    say(f"Using the system that runs at {runtime.api_url}")
+                    say(f"Using the running system at {runtime.api_url}")
                 return runtime.api_url, _key(runtime)
         elif up is None or up.poll() == FolderInUse.exit_status:
             say(f"Starting PostgreSQL, NATS, the services and a worker in {data}")

@@ -40,6 +40,11 @@ def experiment() -> None:
     "--space", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A JSON file with what the trials vary; `stemma experiment space` writes the default.",
 )  # fmt: skip
+@click.option("--trainer", help="The trainer of your own that trains the trials.")
+@click.option(
+    "--vary", "varied", multiple=True, metavar="KEY=VALUES",
+    help="A setting of the trainer that trials vary: a,b,c or 0.001..1, or log:0.001..1.",
+)  # fmt: skip
 @SET
 @click.option(
     "--follow", is_flag=True, help="Watch it; exit with 0 only if a best trial was found."
@@ -53,12 +58,16 @@ def start_command(
     seed: int,
     no_pruning: bool,
     space: Path | None,
+    trainer: str | None,
+    varied: tuple[str, ...],
     settings: tuple[str, ...],
     follow: bool,
 ) -> None:
     """Start an experiment in VIEW: an id, or PROJECT/VIEW by their names.
 
-    `--set` gives options of the training form that all trials share, such as epochs.
+    `--set` gives options of the training form that all trials share, such as epochs; with
+    `--trainer`, settings of its form. Without `--vary` they vary its choices and flags, and the
+    numbers with limits.
     """
     body: dict[str, Any] = {
         "name": name,
@@ -67,8 +76,10 @@ def start_command(
         "concurrency": concurrency,
         "seed": seed,
         "pruning": not no_pruning,
-        "options": parse_options(settings),
+        "options" if trainer is None else "settings": parse_options(settings),
         "space": None if space is None else _space_in(space),
+        "trainer": trainer,
+        "varied": dict(map(_varied, varied)) or None,
     }
     with calling() as client:
         view_id = str(find_view(client, view)["view_id"])
@@ -95,6 +106,23 @@ def _estimate(client: ApiClient, view_id: str, experiment_id: str) -> str:
         f"{counted(estimate['trainings'], 'training')} of at most {estimate['epochs']:g} epochs on"
         f" {counted(estimate['train_images'], 'image')}. {estimate['duration']}"
     )
+
+
+def _varied(text: str) -> tuple[str, object]:
+    """A setting and its values, such as `solver=saga,lbfgs` or `penalty=log:0.001..1`."""
+    key, equals, values = text.partition("=")
+    log = values.startswith("log:")
+    least, dots, most = values.removeprefix("log:").partition("..")
+    try:
+        if not key or not equals or not values:
+            raise ValueError
+        if dots:
+            return key, {"least": float(least), "most": float(most), "log": log}
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not KEY=A,B,C or KEY=LEAST..MOST", param_hint="--vary"
+        ) from None
+    return key, [parse_options([f"{key}={value}"])[key] for value in values.split(",")]
 
 
 def _space_in(path: Path) -> object:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from cli.client import ApiClient
-from domain.formatting import counted, duration
+from domain.formatting import counted, estimate
 
 OBJECTIVES = {
     "validation_accuracy": "accuracy",
@@ -40,7 +40,7 @@ def watch_experiment(client: ApiClient, experiment_id: str, console: Console) ->
 def _description(row: dict[str, Any]) -> str:
     counts, left = row["counts"], row["seconds_left"]
     done = counts["completed"] + counts["pruned"] + counts["failed"]
-    time_left = "" if left is None else f", {duration(left)} left"
+    time_left = "" if left is None else f", about {estimate(left)} left"
     return f"{done} of {counted(row['budget'], 'trial')}{time_left}"
 
 

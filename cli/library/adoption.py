@@ -18,7 +18,7 @@ _LOOK_SECONDS = 20
 
 @click.command("adopt")
 @click.argument("weights", metavar="FILE", type=_FILE)
-@click.option("--view", required=True, help="The view that it answers, PROJECT/VIEW or an id.")
+@click.option("--view", required=True, help="The view of the model: PROJECT/VIEW or an id.")
 @click.option("--trainer", required=True, help="The registered trainer whose code trained it.")
 @click.option(
     "--predictions", required=True, type=_FILE,
@@ -34,7 +34,7 @@ def adopt_command(
     name: str | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Bring the weights in FILE, of a model that was trained before Stemma.
+    """Adopt the weights in FILE, of a model that was trained elsewhere.
 
     The server freezes the dataset and measures the predictions. The version is marked as adopted:
     nobody witnessed its training. The exit status is 1 if it is refused.

@@ -13,12 +13,12 @@ _METRICS = ("accuracy", "mean_average_precision", "map_50", "map_75", "loss")
 @click.command("compare")
 @click.argument("first")
 @click.argument("second")
-@click.option("--lines", is_flag=True, help="With the lines of each file of code that differ.")
+@click.option("--lines", is_flag=True, help="Show the differing lines of each file of code.")
 @json_option
 def compare_command(first: str, second: str, lines: bool, as_json: bool) -> None:
     """Compare the versions FIRST and SECOND: ids, or PROJECT/VIEW/NAME.
 
-    What is listed of their code is what their trainers declare.
+    Their code is compared as their trainers declare it.
     """
     with calling(exact=as_json) as client:
         path = f"versions/{find_version(client, first)}/compare/{find_version(client, second)}"
@@ -67,7 +67,7 @@ def _text(value: Any) -> str:
 
 def _print_files(files: list[dict[str, Any]] | None, *, lines: bool) -> None:
     if files is None:
-        click.echo("code: not both have an archive of it")
+        click.echo("code: one or both versions have no archive")
         return
     if not files:
         click.echo("code: no file differs")

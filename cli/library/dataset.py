@@ -13,8 +13,8 @@ from cli.calls import calling, find_view
 def dataset_command(view: str, target: Path) -> None:
     """Write the dataset of VIEW, as a version would have it now, to the file TARGET.
 
-    It has a line of JSON for each image: its key, the sha256 of its file, its split and what is
-    true of it. `stemma versions adopt` wants predictions for all of them.
+    It has a line of JSON for each image: its key, the sha256 of its file, its split and
+    its annotations. `stemma versions adopt` needs predictions for all images.
     """
     with calling() as client:
         row = find_view(client, view)

@@ -57,7 +57,7 @@ def living_demo(data: Path, say: Callable[[str], None]) -> Iterator[LivingDemo]:
     demo."""
     lock = _open(data)
     if not _try(lock, fcntl.LOCK_SH):
-        say("Waiting until what an earlier demo started has stopped")
+        say("Waiting until the servers of an earlier demo have stopped")
         fcntl.flock(lock, fcntl.LOCK_SH)
     try:
         yield LivingDemo(lock)

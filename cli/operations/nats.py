@@ -26,7 +26,9 @@ def nats() -> None:
 @_Folder
 @click.option("--worker", "workers", multiple=True, help="Also create this worker.")
 @click.option("--queue", default="default", show_default=True, help="The queue of these workers.")
-@click.option("--tls-certificate", help="PEM file of the certificate, by its path for nats-server.")
+@click.option(
+    "--tls-certificate", help="PEM file of the certificate, as a path on nats-server's machine."
+)
 @click.option("--tls-key", help="PEM file of its private key.")
 @click.option("--tls-client-ca", help="Require client certificates signed by this CA.")
 def init(

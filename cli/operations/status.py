@@ -99,7 +99,9 @@ async def _from_nats(settings: Settings, database: DatabaseStatus) -> _Nats | No
 
 
 def _positions(database: DatabaseStatus, others: list[ConsumerLag], broker: _Nats | None) -> Table:
-    table = Table("part", "position", "behind", title=f"event log: up to position {database.head}")
+    table = Table(
+        "service", "position", "behind", title=f"event log: up to position {database.head}"
+    )
     rows = [(f"project {lag.part}", lag) for lag in database.read_models]
     streams = broker.lags if broker else []
     rows += [(lag.part, lag) for lag in [*database.parts, *others, *streams]]
@@ -127,7 +129,7 @@ def _failing(read_models: list[Failing]) -> Table:
 
 
 def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
-    table = Table("part", "process", "last heartbeat", "failures", "last error")
+    table = Table("service", "process", "last heartbeat", "failures", "last error")
     for sign in heartbeats:
         dead = " (dead)" if sign.silent > SILENT_SECONDS else ""
         failed = (

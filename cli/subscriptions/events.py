@@ -46,7 +46,7 @@ def follow_command(
     count: int | None,
     as_json: bool,
 ) -> None:
-    """Show events as they come, in the order of the log: position, name, subject and who."""
+    """Show events as they come, in the order of the log: position, name, subject and actor."""
     # The command itself reports the connection errors that matter.
     logging.getLogger("nats").setLevel(logging.ERROR)
     settings = load_settings()

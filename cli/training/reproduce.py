@@ -194,7 +194,7 @@ def _verdict(
             f" {before.final_weights}, and the environment is the same"
         )
         return False
-    click.echo(f"other weights can be expected: {escaped('; '.join(different))}")
+    click.echo(f"different weights are expected: {escaped('; '.join(different))}")
     apart = [
         (name, epoch, distance(getattr(new, name), getattr(old, name)))
         for epoch, old in recorded.items()

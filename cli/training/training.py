@@ -46,7 +46,7 @@ def train_command(
 ) -> None:
     """Train a version in VIEW: an id, or PROJECT/VIEW by their names.
 
-    What is not set is as in the preset, or takes its default; `stemma form` lists what there is.
+    Options that are not set are those of the preset, or the defaults; `stemma form` lists them.
     """
     chosen = "options" if trainer is None else "settings"
     options = parse_options(settings)
@@ -106,7 +106,7 @@ def _below(form: Form, preset: str | None) -> dict[str, Any]:
     presets = {each.key: each.options for each in form.presets}
     if preset is not None and preset not in presets:
         raise click.BadParameter(
-            f"{preset!r} is none of {', '.join(presets)}", param_hint="--preset"
+            f"must be one of {', '.join(presets)}, got {preset!r}", param_hint="--preset"
         )
     return {} if preset is None else presets[preset]
 

@@ -22,9 +22,10 @@ def of_experiment(event: Event, subject: str, states: States) -> Description | N
     match event:
         case experiment.ExperimentStarted() as started:
             model = named_in(states, f"model-{started.model_id}")
+            by = f" of trainer {started.trainer.trainer.name}" if started.trainer else ""
             return Description(
                 f"experiment '{started.name}' on {model} started:"
-                f" {counted(started.budget, 'trial')},"
+                f" {counted(started.budget, 'trial')}{by},"
                 f" {started.concurrency} at once, {started.epochs:g} epochs each, on the images as"
                 f" of position {started.log_position}, seed {started.seed}"
             )

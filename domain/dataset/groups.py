@@ -70,7 +70,7 @@ def refuse_torn(key: str, groups: list[GroupSplits]) -> None:
         return
     names = ", ".join(map(str, torn[:LISTED])) + (", …" if len(torn) > LISTED else "")
     raise Conflict(
-        f"the splits tear {len(torn)} of {len(groups)} groups by {key!r}: {names}; with mend"
+        f"the splits divide {len(torn)} of {len(groups)} groups by {key!r}: {names}; with mend"
         f" {MAJORITY!r} each group moves to the split that has most of its images; with mend"
         f" {DRAW!r} the validation set and the test set are drawn again",
         field="mend",

@@ -132,7 +132,7 @@ def correct_suspect(command: CorrectSuspect, image: Image | None, view: View) ->
         _require_label(command.label, current, view_id)
         if after is None or command.label.holds(after):
             raise Invalid(
-                "these annotations leave the doubted label as it is; uphold it instead",
+                "these annotations do not change the doubted label; uphold it instead",
                 field="annotations",
             )
     if after is None or command.label.holds(after):

@@ -1,10 +1,13 @@
 """An experiment: a search for the best training of a model, over trials that are model versions."""
 
+from typing import ClassVar
+
 import msgspec
 
 from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.experiments.space import Parameters, SearchSpace, Value
+from domain.experiments.trainer_space import TrainerSearch
 from domain.text import clean_name
 from domain.training.messages import ConceptLabel
 
@@ -24,8 +27,11 @@ class ExperimentStarted(Event, frozen=True, tag="experiment.started"):
     All trials train for `epochs` on the images as they were at `log_position`, with the options
     `base`, and vary those of `space`. `objective` is the metric of the saved checkpoint that is to
     be high. `budget` is the number of trials, of which `concurrency` are queued or run at once.
-    `weights` are the files of pretrained weights that were at hand.
+    `weights` are the files of pretrained weights that were at hand. With a `trainer`, it trains
+    the trials and they vary settings of its form; `base` and `space` are empty.
     """
+
+    schema_version: ClassVar[int] = 2
 
     project_id: str
     view_id: str
@@ -43,6 +49,7 @@ class ExperimentStarted(Event, frozen=True, tag="experiment.started"):
     seed: int
     pruning: bool
     weights: tuple[str, ...]
+    trainer: TrainerSearch | None = None
 
 
 class TrialProposed(Event, frozen=True, tag="experiment.trial_proposed"):

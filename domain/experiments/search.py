@@ -16,7 +16,8 @@ from domain.experiments.experiment import (
     TrialPruned,
 )
 from domain.experiments.pruning import derive_prunings
-from domain.experiments.space import Parameters, default_trials
+from domain.experiments.searched import default_trials
+from domain.experiments.space import Parameters
 from domain.experiments.trials import COMPLETED, FAILED, PRUNED, RUNNING, Trial
 
 HOPELESS = 4
@@ -105,7 +106,7 @@ def trials_to_stop(search: Search) -> list[Trial]:
 def _proposal(experiment: Experiment) -> Propose:
     started = experiment.started
     number = len(experiment.trials) + 1
-    defaults = default_trials(started.kind, started.space, started.base, frozenset(started.weights))
+    defaults = default_trials(started)
     if number <= len(defaults):
         return Propose(number, DEFAULT, defaults[number - 1])
     return Propose(number, RANDOM if number <= len(defaults) + RANDOM_TRIALS else TPE)

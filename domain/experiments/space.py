@@ -55,7 +55,19 @@ class LogRange(msgspec.Struct, frozen=True):
     high: float
 
 
-Dimension = Choices | LogRange
+class Interval(msgspec.Struct, frozen=True):
+    """Numbers from `low` to `high`, integers if `whole`, searched by their logarithm if `log`."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+
+Dimension = Choices | LogRange | Interval
+
+NOT_SEARCHED = SearchSpace(architectures=(), rate_multiplier=(1.0, 1.0))
+"""The space of an experiment that varies no options of the built-in training."""
 
 _SMALL = ("efficientnet_b0", "resnet18", "mobilenet_v3_small")
 _SMALL_DETECTORS = ("fcos_resnet18_fpn", "ssdlite320_mobilenet_v3_large")
@@ -98,7 +110,7 @@ def dimensions(space: SearchSpace) -> dict[str, Dimension]:
     return {
         key: dimension
         for key, dimension in found.items()
-        if isinstance(dimension, LogRange) or len(dimension.values) > 1
+        if not isinstance(dimension, Choices) or len(dimension.values) > 1
     }
 
 

@@ -7,6 +7,7 @@ import msgspec
 from domain.event import Recorded
 from domain.experiments.experiment import Experiment, Proposed
 from domain.library.view import CLASSIFICATION
+from domain.training.results import VersionResultMeasured
 from domain.training.version import (
     BestCheckpointSaved,
     EpochMetricsRecorded,
@@ -36,7 +37,8 @@ class Epoch(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """`epochs` are by number, from 1. `value` and `loss` are those of the best checkpoint so far.
+    """`epochs` are by number, from 1. `value` and `loss` are those of the best checkpoint so far:
+    as its worker reports them, and at the end of a trainer's as the server measures them.
 
     `ended` says whether its version has ended; a pruned trial may go on for some time. `retryable`
     says whether its version may be tried again.
@@ -63,17 +65,25 @@ class Trial(msgspec.Struct, frozen=True):
 
 def trials_of(experiment: Experiment, histories: Mapping[str, Sequence[Recorded]]) -> list[Trial]:
     """The trials, in their order, from the events of their versions by version id."""
-    objective = experiment.started.objective
+    objective, measured = experiment.started.objective, experiment.started.trainer is not None
     return [
-        as_counted(experiment, fold_trial(each, objective, histories[each.version_id]))
+        as_counted(experiment, fold_trial(each, objective, histories[each.version_id], measured))
         for each in experiment.trials
     ]
 
 
-def fold_trial(proposed: Proposed, objective: str, history: Iterable[Recorded]) -> Trial:
+def fold_trial(
+    proposed: Proposed, objective: str, history: Iterable[Recorded], measured: bool = False
+) -> Trial:
+    """With `measured`, the result counts as the server measures it."""
     trial = Trial(proposed)
     for recorded in history:
         trial = _evolve(trial, objective, recorded)
+        if measured and isinstance(recorded.event, VersionResultMeasured):
+            figures = recorded.event.validation
+            value = figures.mean_average_precision
+            value = figures.accuracy if objective == VALIDATION_ACCURACY else value
+            trial = msgspec.structs.replace(trial, value=value, loss=figures.loss)
     return trial
 
 

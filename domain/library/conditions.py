@@ -42,7 +42,7 @@ def check(conditions: Iterable[Iterable[str]], parent: ParentConcepts) -> Condit
     for number, group in enumerate(groups):
         field = f"conditions[{number}]"
         if not group:
-            raise Invalid("a group has no concept; leave it out", field=field)
+            raise Invalid("a group has no concept; remove it", field=field)
         for concept_id in group:
             if concept_id not in parent.concepts:
                 raise Invalid(

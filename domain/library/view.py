@@ -253,7 +253,7 @@ def create(command: CreateView, parent: View | None) -> list[Event]:
             raise Invalid("conditions need a parent view; name one", field="parent_id")
         return [ViewCreated(command.project_id, name, command.kind)]
     if parent is None or parent.project_id != command.project_id:
-        raise Invalid("the project has no such view", field="parent_id")
+        raise Invalid("view not found in the project", field="parent_id")
     if parent.archived:
         raise Conflict(f"view {parent.name!r} is archived; restore it first", field="parent_id")
     if parent.gives_crops and command.kind == DETECTION:

@@ -64,14 +64,14 @@ def check_form(settings: Sequence[Setting]) -> None:
     keys = [setting.key for setting in settings]
     for setting in settings:
         if keys.count(setting.key) > 1:
-            raise Invalid(f"the form has {setting.key!r} twice", field=f"settings.{setting.key}")
+            raise Invalid(f"the form lists {setting.key!r} twice", field=f"settings.{setting.key}")
         if setting.label:
             clean_name(setting.label, f"settings.{setting.key}.label")
         if isinstance(setting, Choice):
             for choice in setting.choices:
                 clean_name(choice, f"settings.{setting.key}.choices")
         try:
-            _checked(setting, setting.default)
+            resolve_setting(setting, setting.default)
         except Invalid as wrong:
             raise Invalid(
                 f"the default of {setting.key}: {wrong.detail}", field=f"settings.{setting.key}"
@@ -92,12 +92,13 @@ def resolve_settings(settings: Sequence[Setting], given: Mapping[str, object]) -
             takes = ", ".join(sorted(known)) or "no settings"
             raise Invalid(f"the trainer has no setting {key!r}; it takes {takes}", field=key)
     return {
-        setting.key: _checked(setting, given.get(setting.key, setting.default))
+        setting.key: resolve_setting(setting, given.get(setting.key, setting.default))
         for setting in settings
     }
 
 
-def _checked(setting: Setting, value: object) -> Value:
+def resolve_setting(setting: Setting, value: object) -> Value:
+    """A value that was chosen, as the trainer gets it. Raises `Invalid`."""
     match setting:
         case Number():
             return _number(setting, value)

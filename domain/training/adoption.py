@@ -36,4 +36,4 @@ def check_adoption(adoption: Adoption) -> None:
     for field in ("checkpoint", "predictions"):
         digest = getattr(adoption, field)
         if not _SHA256.fullmatch(digest):
-            raise Invalid(f"{digest[:100]!r} is no sha256 in hexadecimal", field=field)
+            raise Invalid(f"{digest[:100]!r} is not a sha256 in hexadecimal", field=field)

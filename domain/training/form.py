@@ -92,8 +92,8 @@ def _network(kind: str, networks: list[Architecture], at_hand: frozenset[str]) -
         key="start_from",
         type=TEXT,
         label="Start from",
-        help="An earlier version of this view, of the same architecture: training goes on from its"
-        " checkpoint; concepts that stayed keep their outputs",
+        help="An earlier version of this view, of the same architecture: training continues from"
+        " its checkpoint, and common concepts keep their outputs",
         defaults=(Default(None),),
     )
     ready = [network for network in networks if at_hand & set(network.weights.values())]
@@ -214,8 +214,8 @@ def _optimizer(networks: list[Architecture]) -> Iterator[Control]:
         key="epsilon",
         type=NUMBER,
         label="Epsilon",
-        help="Added to the root of that mean; without it, a weight that gets no gradient would be"
-        " divided by zero",
+        help="Added to the root of the mean of squared gradients, so that weights without a"
+        " gradient are not divided by zero",
         defaults=(Default(1.0),),
         minimum=1e-8,
         maximum=1,

@@ -518,7 +518,9 @@ def decide(command: Command, version: Version | None) -> list[Event]:
                     f"the version is {current.status}; only a failed version can be retried"
                 )
             if current.created.adopted is not None:
-                raise Conflict("the version was to be adopted: adopt one with other files instead")
+                raise Conflict(
+                    "an adoption cannot be retried: adopt a version with other files instead"
+                )
             return [VersionRetried(current.attempt + 1)]
         case StopVersion():
             return _stop(current)

@@ -80,6 +80,20 @@ def refuse(report: Report, tag: str, reason: str, version: Version | None) -> li
     ]
 
 
+def files_named_by(event: Event) -> dict[str, str]:
+    """The files of a training that an event of a report names first, by the report's fields."""
+    match event:
+        case VersionTrainingStarted(source=str() as source):
+            return {"source": source}
+        case BestCheckpointSaved(checkpoint=checkpoint):
+            return {"checkpoint": checkpoint}
+        case VersionEvaluated(predictions=str() as predictions):
+            return {"predictions": predictions}
+        case EpochItemsRecorded(items=items):
+            return {"items": items}
+    return {}
+
+
 def _counts(report: Report, current: Version) -> bool:
     """Whether an attempt's report is of the one that runs, and its end is not reported yet."""
     if current.status in ENDED or current.reported is not None:

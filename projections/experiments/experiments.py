@@ -40,7 +40,7 @@ RUNNING, STOPPING, CONCLUDED = "running", "stopping", "concluded"
 metadata = MetaData(schema=SCHEMA)
 
 experiments = Table(
-    "experiments_v1",
+    "experiments_v2",
     metadata,
     Column("experiment_id", Text, primary_key=True),
     Column("project_id", Text, nullable=False),
@@ -57,6 +57,7 @@ experiments = Table(
     Column("pruning", Boolean, nullable=False),
     Column("options", JSONB, nullable=False),
     Column("space", JSONB, nullable=False),
+    Column("trainer", JSONB(none_as_null=True)),
     Column("log_position", BigInteger, nullable=False),
     Column("started_by", Text, nullable=False),
     Column("conclusion", JSONB(none_as_null=True)),
@@ -65,10 +66,10 @@ experiments = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("revision", BigInteger, nullable=False),
     valid_from_column(),
-    Index("experiments_v1_by_view", "view_id", "created_position"),
+    Index("experiments_v2_by_view", "view_id", "created_position"),
 )
 trials = Table(
-    "experiments_v1_trials",
+    "experiments_v2_trials",
     metadata,
     Column("experiment_id", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
@@ -158,6 +159,7 @@ def _row(recorded: Recorded, started: ExperimentStarted) -> dict[str, Any]:
         "pruning": started.pruning,
         "options": started.base,
         "space": msgspec.to_builtins(started.space),
+        "trainer": None if started.trainer is None else msgspec.to_builtins(started.trainer),
         "log_position": started.log_position,
         "started_by": recorded.metadata.actor,
         "conclusion": None,
@@ -169,4 +171,4 @@ def _row(recorded: Recorded, started: ExperimentStarted) -> dict[str, Any]:
     }
 
 
-EXPERIMENTS = ReadModel("experiments_v1", metadata, event_by_event(project), ("experiment.",))
+EXPERIMENTS = ReadModel("experiments_v2", metadata, event_by_event(project), ("experiment.",))

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, func, select
 from domain.errors import Invalid
 from domain.experiments.experiment import ExperimentConcluded, TrialPruned
 from domain.experiments.space import Parameters, SearchSpace, Value
-from domain.training.options import TrainingOptions
+from domain.experiments.trainer_space import TrainerSearch
+from domain.trainers.trainer import TrainerUse
+from domain.training.options import TrainingOptions, not_built_in
 from domain.training.version import CANCELLED, ENDED, FAILED, READY, STEPS, STOPPED
 from projections.engine.history import execute_at
 from projections.experiments.experiments import CONCLUDED, EXPERIMENTS_HISTORY, trials
@@ -28,7 +30,7 @@ class TrialRow(msgspec.Struct, frozen=True):
 
     `status` is the version's, or `pruned`. `value` is the objective of its best checkpoint so far,
     `progress` of its training in [0, 1]. `looked_at` is the position of the log that its choice
-    rests on.
+    rests on. With a `trainer`, whose settings it has, its `options` are blank.
     """
 
     number: int
@@ -42,6 +44,7 @@ class TrialRow(msgspec.Struct, frozen=True):
     sampler: str
     looked_at: int
     options: TrainingOptions
+    trainer: TrainerUse | None
     pruning: TrialPruned | None
     reason: str | None
     attempt: int
@@ -65,6 +68,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     `state` is running, stopping or concluded. `progress` is the share of its trials that is done,
     in [0, 1]. `epochs_trained` are those of all trials, of `epochs_planned` for the trials so far.
     `seconds_left` is an estimate, and None without one. `options` are those that all trials share.
+    With a `trainer` the trials vary settings of it; `options` and `space` are empty.
     """
 
     experiment_id: str
@@ -82,6 +86,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     pruning: bool
     options: dict[str, Value]
     space: SearchSpace
+    trainer: TrainerSearch | None
     log_position: int
     started_by: str
     conclusion: ExperimentConcluded | None
@@ -224,6 +229,9 @@ _OF_VERSION = (
 
 def _trial(row: Any, as_of: int | None) -> TrialRow:
     pruned = row["pruned_position"]
+    chosen = row["version_options"]
+    own = chosen.get("trainer")
+    trainer = None if own is None else msgspec.convert(own, TrainerUse)
     if pruned is None or (as_of is not None and pruned > as_of):
         pruning = None
     else:
@@ -239,7 +247,8 @@ def _trial(row: Any, as_of: int | None) -> TrialRow:
         parameters=row["parameters"],
         sampler=row["sampler"],
         looked_at=row["looked_at"],
-        options=msgspec.convert(row["version_options"], TrainingOptions),
+        options=not_built_in(trainer.name) if trainer else msgspec.convert(chosen, TrainingOptions),
+        trainer=trainer,
         pruning=pruning,
         reason=row["version_reason"],
         attempt=row["version_attempt"],
@@ -297,11 +306,12 @@ def _experiment(row: Any, own: list[TrialRow], epochs: int, now: datetime) -> Ex
     plain = {
         name: row[name]
         for name in ExperimentRow.__struct_fields__
-        if name in row and name not in {"space", "conclusion"}
+        if name in row and name not in {"space", "trainer", "conclusion"}
     }
     return ExperimentRow(
         **plain,
         space=msgspec.convert(row["space"], SearchSpace),
+        trainer=None if row["trainer"] is None else msgspec.convert(row["trainer"], TrainerSearch),
         conclusion=None if conclusion is None else msgspec.convert(conclusion, ExperimentConcluded),
         counts=counts,
         best=min(completed, key=_rank, default=None),

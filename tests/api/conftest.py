@@ -1,11 +1,13 @@
 """Fixtures of the HTTP side: the real application on a real port, and a browser."""
 
+import asyncio
 import os
 import re
 import shutil
 import socket
 import tempfile
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from litestar import Litestar
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import Connection, Engine, event
 
@@ -20,7 +23,7 @@ from adapters.parts import run_project
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
 from api import backend
-from api.app import create_app
+from api.app import all_routes, with_settings
 from api.backend import Backend
 from api.http.connections import server_options
 from application.access.first_key import give_key
@@ -42,6 +45,7 @@ READ = re.compile(r"\bread\.\"?(\w+?_v\d+)")
 
 
 expect.set_options(timeout=HANG_MS)
+_idle: list[Litestar] = []
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -145,9 +149,8 @@ def serving(settings: Settings) -> Iterator[Scene]:
         store = stack.enter_context(closing(Store(settings.require("database_url"))))
         give_key(store, KEY, "tests")
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        app = create_app(settings)
         config = uvicorn.Config(
-            app,
+            stack.enter_context(an_application(settings)),
             **server_options(settings, FILES),
             log_level="warning",
             timeout_graceful_shutdown=1,
@@ -171,9 +174,17 @@ def serving(settings: Settings) -> Iterator[Scene]:
                 thread.join()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Headless Chromium. Of the module only: its loop in this thread is in the way of others."""
+@contextmanager
+def an_application(settings: Settings) -> Iterator[Litestar]:
+    """One with all routes, which one after the other may use: they take half a second to make."""
+    app = _idle.pop() if _idle else all_routes()
+    yield with_settings(app, settings)
+    _idle.append(app)
+
+
+@pytest.fixture(scope="session")
+def one_browser() -> Iterator[tuple[Browser, AbstractEventLoop]]:
+    """Headless Chromium, and the loop by which Playwright talks to it in this thread."""
     if CHROMIUM is None:
         pytest.skip(
             "no Chromium here: run `apt-get update && apt-get install -y chromium-headless-shell`"
@@ -181,11 +192,24 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Its socket's path has at most 107 characters, and a test's temporary folder may be deep.
         environment: dict[str, str | float | bool] = {**os.environ, "TMPDIR": "/tmp"}
-        browser = playwright.chromium.launch(
+        started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=QUIET, env=environment, timeout=HANG_MS
         )
-        yield browser
-        browser.close()
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield started, loop
+        asyncio._set_running_loop(loop)
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(one_browser: tuple[Browser, AbstractEventLoop]) -> Iterator[Browser]:
+    """The browser. Between modules its loop, which waits, does not count as this thread's: it would
+    be in the way of others."""
+    started, loop = one_browser
+    asyncio._set_running_loop(loop)
+    yield started
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture

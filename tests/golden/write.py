@@ -73,6 +73,7 @@ from domain.experiments.experiment import (
     TrialPruned,
 )
 from domain.experiments.space import SearchSpace
+from domain.experiments.trainer_space import Range, TrainerSearch
 from domain.library.model import (
     ConceptSetAmended,
     ModelArchived,
@@ -360,6 +361,11 @@ EXAMPLES: tuple[Event, ...] = (
         seed=7,
         pruning=True,
         weights=("resnet18-f37072fd.pth",),
+        trainer=TrainerSearch(
+            TrainerUse("trainer-1", "acme/logreg", SHA, {"epochs": 9, "solver": "saga"}, "opaque"),
+            {"penalty": Range(0.0001, 1.0, log=True), "solver": ("lbfgs", "saga")},
+            labels={"penalty": "Penalty"},
+        ),
     ),
     TrialProposed(
         5,

@@ -156,11 +156,11 @@ def test_whoever_is_killed_the_others_go_on_and_the_last_one_stops_all(folder: F
     before = first
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         after = folder.demo(LONG if number != signal.SIGKILL else SHORT)
-        after.says("Using the system that runs")
+        after.says("Using the running system")
         before.kill(number)
         before = after
     another = folder.demo(LONG)
-    another.says("Using the system that runs")
+    another.says("Using the running system")
     another.kill(signal.SIGKILL)
     assert folder.owner() == owner
     assert before.end()["status"] == "ready"

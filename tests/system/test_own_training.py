@@ -155,7 +155,7 @@ def lab(
     folder = tmp_path_factory.mktemp("own")
     with new_database(postgres, migrated_template) as database:
         own = settings_at(database, folder, nats_url=own_nats, ack_wait_seconds=3.0)
-        with serving(own) as site, running(own, "policies", "ingest", "results"):
+        with serving(own) as site, running(own, "policies", "ingest", "results", "trials"):
             lab = Lab(site, own_nats, package, folder)
             lab.register("logreg.py")
             yield lab
@@ -219,7 +219,7 @@ def test_a_model_of_before_is_adopted_by_commands(lab: Lab, tmp_path: Path) -> N
     compared = lab.run("compare", adopted, ready)
     assert compared.exit_code == 0, compared.output
     assert "adopted, training not witnessed" in compared.output
-    assert "not both have an archive" in compared.output
+    assert "one or both versions have no archive" in compared.output
     pq.write_table(pa.table({name: rows[1:] for name, rows in table.items()}), predictions)
     done = lab.run(*given, "--predictions", str(predictions))
     assert done.exit_code == 1
@@ -248,6 +248,37 @@ def test_two_trainers_with_one_name_train_each_version_once(lab: Lab) -> None:
         assert names[-1] == "training_completed"
         assert names.count("training_started") == 1
         assert "report_refused" not in names
+
+
+def test_an_experiment_searches_the_settings_of_a_trainer(lab: Lab) -> None:
+    """Its worker is killed during a trial, and goes on."""
+    done = lab.run(
+        "experiment", "start", lab.view, "--trainer", "acme/logreg", "--budget", "4",
+        "--concurrency", "1", "--set", "epochs=6", "--vary", "penalty=log:0.0001..0.1",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    experiment_id = done.stdout.strip()
+    path = f"/api/v1/experiments/{experiment_id}"
+
+    def shown() -> Mapping[str, Any]:
+        found: Mapping[str, Any] = lab.site.http.get(path).json()["experiment"]
+        return found
+
+    with lab.worker("logreg.py") as first:
+        eventually(lambda: shown()["epochs_trained"] > 2)
+        first.send_signal(signal.SIGKILL)
+    with lab.worker("logreg.py"):
+        eventually(lambda: shown()["state"] == "concluded")
+    row = shown()
+    assert row["conclusion"]["reason"] is None
+    assert row["counts"]["completed"] + row["counts"]["pruned"] == 4
+    trials = lab.site.http.get(f"{path}/trials").json()["items"]
+    for trial in trials:
+        assert trial["trainer"]["settings"]["penalty"] == trial["parameters"]["penalty"]
+        assert "report_refused" not in lab.names(trial["version_id"])
+    assert max(t["value"] for t in trials if t["status"] == "ready") == row["conclusion"]["value"]
+    checked = lab.run("audit", "experiment", experiment_id)
+    assert checked.exit_code == 0, checked.output
 
 
 def test_a_retired_trainer_trains_what_waits_for_it_and_no_more(lab: Lab) -> None:

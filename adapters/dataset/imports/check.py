@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
@@ -116,7 +116,7 @@ class Check:
         ready = Ready(
             image.where,
             image.path,
-            PurePosixPath(image.path).name,
+            image.path.rpartition("/")[2],
             result,
             image.split,
             image.metadata,

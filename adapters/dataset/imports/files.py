@@ -4,6 +4,7 @@ Decoding untrusted bytes is most of the work and all of the risk. The pool uses 
 decoder that kills its process only breaks the import.
 """
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
@@ -123,12 +124,12 @@ def _end_with_parent() -> None:
 
 
 def _check(files: _Files, paths: Sequence[str]) -> list[Checked | str]:
-    staging = files.staging()
+    folder, staging = str(files.folder), files.staging()
     results: list[Checked | str] = []
     for path in paths:
         try:
-            data = _read(files.folder / path, files.limits)
-            file = accept_image(PurePosixPath(path).name, data, files.limits)
+            data = _read(f"{folder}/{path}", files.limits)
+            file = accept_image(path.rpartition("/")[2], data, files.limits)
         except Invalid as refusal:
             results.append(refusal.detail)
         except OSError as error:
@@ -148,13 +149,13 @@ def _store(files: _Files, checked: Sequence[tuple[str, str]]) -> None:
             blobs.put_staged(staging, blob)
             continue
         try:
-            data = _read(files.folder / path, files.limits)
+            data = _read(f"{files.folder}/{path}", files.limits)
         except OSError as error:
             if shortage(error):
                 raise
             raise SourceChanged(f"{path} cannot be read any more: {error.strerror}") from error
         if blobs.put(data) != blob:
-            raise SourceChanged(f"{path} has changed while it was imported")
+            raise SourceChanged(f"{path} changed during the import")
     blobs.flush()
 
 
@@ -164,6 +165,8 @@ def _blobs(url: str) -> BlobStore:
     return BlobStore.from_url(url)
 
 
-def _read(path: Path, limits: ImageLimits) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limits.max_bytes + 1)
+def _read(path: str, limits: ImageLimits) -> bytes:
+    with io.BufferedReader(io.FileIO(path)) as file:
+        size = os.fstat(file.fileno()).st_size
+        # One more byte, in case it grows. Room for `max_bytes` takes longer to make than to read.
+        return file.read(min(size, limits.max_bytes) + 1)

@@ -10,7 +10,7 @@ from adapters.postgres.postgres import engine_for
 from projections.dataset.dataset import DATASET
 from projections.engine.follow import position_of
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
 """After so long without an advance of the read model it is not waited for: its service may be down.
 The next time it is half as long, until it advances again."""
 LOOK_SECONDS = 0.02

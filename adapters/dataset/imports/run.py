@@ -51,6 +51,7 @@ from domain.dataset.imports import (
 from domain.dataset.pixels import grey_depth
 from domain.dataset.project import CoverGreyValues, Project
 from domain.errors import Conflict, Invalid, Refusal
+from domain.formatting import counted
 
 BATCH = 500
 VIDEO = "video"
@@ -170,10 +171,8 @@ class _Run:
             check = Check(folder, contents, views, pool, self._report, erased, self._groups)
             images = self._save(check.run(self._progress))
             if self._report.problems and not self._rules.skip_bad:
-                reason = (
-                    f"{self._report.problems:,} lines or files cannot be imported, so nothing was"
-                    " imported"
-                )
+                wrong = counted(self._report.problems, "line or file", "lines or files")
+                reason = f"{wrong} cannot be imported, so nothing was imported"
                 return _refused(self._context, reason, self._report)
             if not images:
                 reasons = "; ".join(f"{r.text} ({r.count:,})" for r in self._report.summary())

@@ -1,4 +1,5 @@
 // Access: a key is shown once, and a role is granted to the account whose button was pressed.
+import * as messages from "./messages.js";
 import { clearProblem } from "../problems.js";
 import { showOnce } from "../shown_once.js";
 
@@ -10,5 +11,5 @@ document.addEventListener("click", (event) => {
   const form = document.querySelector("#grant form");
   clearProblem(form);
   form.dataset.action = opener.dataset.grant;
-  form.querySelector("h2").textContent = `Grant ${opener.dataset.what} a role`;
+  form.querySelector("h2").textContent = messages.grant(opener.dataset.what);
 });

@@ -1,6 +1,7 @@
 // Signing in: with the key that is typed, or what is in the address that `stemma login` prints.
 import { call, Problem } from "../api.js";
 import { confirmed } from "../dialogs.js";
+import * as messages from "./messages.js";
 import { clearProblem, showProblem } from "../problems.js";
 import { shown } from "../shown_once.js";
 
@@ -66,7 +67,7 @@ async function begin(credentials) {
     await call("POST", "/api/v1/sessions", { body: credentials });
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 409) throw problem;
-    Object.assign(form.dataset, { confirm: `${problem.message}?`, yes: "Replace session", no: "Keep session" });
+    Object.assign(form.dataset, { confirm: messages.question(problem.message), ...messages.REPLACE });
     if (!(await confirmed(form))) throw problem;
     await call("POST", "/api/v1/sessions", { body: { ...credentials, replace: true } });
   }

@@ -1,6 +1,6 @@
 // A session that has ended: sign in again where one is, and what was begun goes on.
-
-const ENDED = "Your session has expired. Sign in to continue: nothing on this page is lost.";
+import * as common from "../messages.js";
+import * as messages from "./messages.js";
 
 let asking;
 
@@ -35,14 +35,14 @@ async function ask() {
     problem.textContent = text;
     problem.hidden = !text;
   };
-  dialog.querySelector("[data-why]").textContent = ENDED;
+  dialog.querySelector("[data-why]").textContent = messages.SESSION_ENDED;
   key.value = "";
   say("");
   dialog.showModal();
   return new Promise((resolve) => {
     const proceed = async () => {
-      if (!(await followSession())) return say("You are not signed in yet.");
-      return dialog.close("signed in");
+      if (!(await followSession())) return say(messages.NOT_SIGNED_IN);
+      return dialog.close("signed-in");
     };
     form.onsubmit = async (event) => {
       event.preventDefault();
@@ -50,7 +50,7 @@ async function ask() {
       const refusal = await signIn(key.value.trim());
       return refusal ? say(refusal) : proceed();
     };
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "signed in"), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "signed-in"), { once: true });
     dialog.returnValue = "";
   });
 }
@@ -60,7 +60,7 @@ async function signIn(key) {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   const body = JSON.stringify({ key });
   const response = await fetch("/api/v1/sessions", { method: "POST", headers, body }).catch(() => undefined);
-  if (!response) return "The server does not answer. Try again.";
+  if (!response) return messages.NO_ANSWER;
   if (response.ok) return "";
-  return (await response.json().catch(() => ({}))).detail ?? `The server answers ${response.status}.`;
+  return (await response.json().catch(() => ({}))).detail ?? common.refused(response.status);
 }

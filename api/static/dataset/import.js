@@ -1,5 +1,6 @@
 // Sends an archive as the body of one call, showing how much is sent, and goes to its import.
 import { newKey, Problem, problemOf, ownPage } from "../api.js";
+import * as messages from "./messages.js";
 import { clearProblem, showProblem } from "../problems.js";
 
 const form = document.querySelector("form[data-import-form]");
@@ -75,24 +76,15 @@ function report(loaded, total) {
   sent.hidden = false;
   const share = total ? loaded / total : 0;
   sent.querySelector("progress").value = share;
-  sent.querySelector("span").textContent =
-    loaded < total ? `${Math.floor(100 * share)} % of ${megabytes(total)} sent` : "sent; the server stores it";
-}
-
-function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+  sent.querySelector("span").textContent = loaded < total ? messages.sent(share, total) : messages.SENT;
 }
 
 function missing() {
-  return new Problem("", [{ field: "body", detail: "choose an archive first" }]);
+  return new Problem("", [{ field: "body", detail: messages.CHOOSE_AN_ARCHIVE }]);
 }
 
 function unreachable(file) {
-  return new Problem(
-    `The server does not answer, or ${file.name} can no longer be read. Try again: it is safe to retry.`,
-    [],
-    false,
-  );
+  return new Problem(messages.unreachable(file.name), [], false);
 }
 
 function warn(event) {

@@ -1,5 +1,6 @@
 // Uploads files in batches; each batch is one call, taken whole or not at all.
 import { call, Problem } from "../api.js";
+import * as messages from "./messages.js";
 import { refresh } from "../parts.js";
 import { clearProblem, showProblem } from "../problems.js";
 
@@ -59,7 +60,7 @@ async function begin(files) {
   if (form.ariaBusy === "true") return;
   clearProblem(form);
   if (!files.length) {
-    showProblem(form, new Problem("Choose one or more image files first."));
+    showProblem(form, new Problem(messages.CHOOSE_FILES));
     return;
   }
   form.ariaBusy = "true";
@@ -82,7 +83,7 @@ if (uploaded) {
   sessionStorage.removeItem(UPLOADED);
   shown.hidden = false;
   shown.querySelector("progress").value = 1;
-  shown.querySelector("span").textContent = `${uploaded} ${uploaded === "1" ? "file" : "files"} uploaded`;
+  shown.querySelector("span").textContent = messages.uploaded(Number(uploaded));
 }
 
 // A batch is taken whole or not at all, so it is sent again without the files that are refused.
@@ -138,7 +139,7 @@ function* batches(files) {
 function report(done, all, refused) {
   shown.hidden = false;
   shown.querySelector("progress").value = (done + refused) / all;
-  shown.querySelector("span").textContent = `${done} of ${all} files${refused ? `, ${refused} refused` : ""}`;
+  shown.querySelector("span").textContent = messages.uploading(done, all, refused);
 }
 
 function warn(event) {

@@ -1,7 +1,7 @@
 // The precision-recall curve of one concept, with the place of its threshold.
 import { call, Problem } from "../api.js";
 import { colour } from "../lines_chart.js";
-import { percent } from "../numbers.js";
+import * as messages from "./messages.js";
 
 export function drawCurve(figure, api, split, thresholdOf) {
   const plot = figure.querySelector(".plot");
@@ -15,7 +15,7 @@ export function drawCurve(figure, api, split, thresholdOf) {
       if (found.concept_id !== chosen.value) return;
       points = found.curve;
       const ap = found.average_precision;
-      told.textContent = points ? (ap === null ? "" : `average precision ${percent(ap, 1)}`) : "no curve: there are no positives, or no predictions";
+      told.textContent = points ? (ap === null ? "" : messages.averagePrecision(ap)) : messages.NO_CURVE;
       draw();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
@@ -31,10 +31,10 @@ export function drawCurve(figure, api, split, thresholdOf) {
   function traces() {
     if (!points) return [];
     const { recall, precision, thresholds } = points;
-    const text = [...thresholds.map((one) => `threshold ${one.toPrecision(3)}`), "above all scores"];
+    const text = [...thresholds.map(messages.threshold), messages.ABOVE_ALL];
     const at = index();
     return [
-      { x: recall, y: precision, text, mode: "lines", name: "curve", line: { color: colour("--accent"), width: 2 }, hovertemplate: "recall %{x:.3f}<br>precision %{y:.3f}<br>%{text}<extra></extra>" },
+      { x: recall, y: precision, text, mode: "lines", name: "curve", line: { color: colour("--accent"), width: 2 }, hovertemplate: messages.POINT },
       { x: [recall[at]], y: [precision[at]], mode: "markers", name: "threshold", marker: { color: colour("--ink"), size: 9, symbol: "diamond" }, hoverinfo: "skip" },
     ];
   }
@@ -54,8 +54,8 @@ export function drawCurve(figure, api, split, thresholdOf) {
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: ink },
-      xaxis: { ...axis, title: { text: "recall", standoff: 4 } },
-      yaxis: { ...axis, title: { text: "precision", standoff: 4 } },
+      xaxis: { ...axis, title: { text: messages.RECALL, standoff: 4 } },
+      yaxis: { ...axis, title: { text: messages.PRECISION, standoff: 4 } },
       showlegend: false,
       hoverlabel: { bgcolor: colour("--paper"), bordercolor: line, font: { color: colour("--ink") } },
     };

@@ -1,9 +1,9 @@
 // The charts of an experiment, drawn anew from its trials and curves.
 import { colour } from "../lines_chart.js";
 import { bestLast, COMPLETED, PRUNED, styleOf } from "./lines.js";
+import * as messages from "./messages.js";
 import { parametersChart } from "./parameters.js";
 
-const CHOSEN = { default: "the form's defaults", random: "at random", tpe: "by TPE" };
 const CONFIG = { displayModeBar: false, responsive: true };
 
 let last = null;
@@ -63,11 +63,11 @@ function curvesChart({ experiment: { objective, best, epochs }, trials, curves }
       line: { color, width },
       opacity,
       meta: trial.number,
-      hovertemplate: `trial ${trial.number} (${trial.status}), epoch %{x}: %{y:.1%}<extra></extra>`,
+      hovertemplate: messages.ofEpoch(trial.number, trial.status),
     };
   });
   const points = traces.reduce((sum, { y }) => sum + y.length, 0);
-  const xaxis = { title: { text: "epoch", standoff: 4 }, rangemode: "tozero", dtick: epochs <= 12 ? 1 : undefined };
+  const xaxis = { title: { text: messages.EPOCH, standoff: 4 }, rangemode: "tozero", dtick: epochs <= 12 ? 1 : undefined };
   return { traces, points, layout: { xaxis, yaxis: { tickformat: ".0%" } } };
 }
 
@@ -86,11 +86,11 @@ function historyChart({ experiment: { best }, trials }) {
   completed.forEach(({ value }, index) => line.y.push(Math.max(value, line.y[index - 1] ?? value)));
   const traces = [
     line,
-    dots(pruned, "pruned", "x", "--faint", best),
-    dots(open, "not ended", "circle-open", "--busy", best),
-    dots(completed, "completed", "circle", "--busy", best),
+    dots(pruned, messages.ENDINGS.pruned, "x", "--faint", best),
+    dots(open, messages.ENDINGS.open, "circle-open", "--busy", best),
+    dots(completed, messages.ENDINGS.completed, "circle", "--busy", best),
   ];
-  const xaxis = { title: { text: "trial", standoff: 4 }, rangemode: "tozero" };
+  const xaxis = { title: { text: messages.TRIAL, standoff: 4 }, rangemode: "tozero" };
   return { traces, points: measured.length, layout: { xaxis, yaxis: { tickformat: ".0%" } } };
 }
 
@@ -105,8 +105,8 @@ function dots(trials, name, symbol, ink, best) {
       size: trials.map((trial) => (isBest(trial) ? 12 : 7)),
       color: trials.map((trial) => colour(isBest(trial) ? "--accent" : ink)),
     },
-    text: trials.map(({ sampler }) => CHOSEN[sampler] ?? sampler),
-    hovertemplate: `trial %{x} (${name}), chosen %{text}: %{y:.1%}<extra></extra>`,
+    text: trials.map(({ sampler }) => messages.CHOSEN_BY[sampler] ?? sampler),
+    hovertemplate: messages.ofTrial(name),
   };
 }
 
@@ -118,7 +118,7 @@ function importancesChart({ experiment: { conclusion }, labels }) {
     x: shares.map(([, share]) => share),
     y: shares.map(([key]) => labels[key] ?? key),
     marker: { color: colour("--accent") },
-    hovertemplate: "%{y}: %{x:.0%}<extra></extra>",
+    hovertemplate: messages.ofImportance,
   };
   return { traces: [trace], points: shares.length, layout: { xaxis: { tickformat: ".0%", rangemode: "tozero" } } };
 }

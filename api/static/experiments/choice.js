@@ -1,4 +1,6 @@
 // Two to eight trials that are chosen in the table are compared on a page of their own.
+import * as messages from "../messages.js";
+
 const [FEWEST, MOST] = [2, 8];
 const button = document.querySelector("[data-compare]");
 const status = document.querySelector("[data-chosen]");
@@ -26,7 +28,6 @@ export function showChoice() {
     box.disabled = chosen.size >= MOST && !box.checked;
   }
   button.disabled = chosen.size < FEWEST;
-  const more = chosen.size < FEWEST ? "; choose another" : chosen.size >= MOST ? ", as many as fit" : "";
-  const text = chosen.size ? `${chosen.size} chosen${more}` : "";
+  const text = chosen.size ? messages.chosen(chosen.size, { few: FEWEST, most: MOST }) : "";
   if (status.textContent !== text) status.textContent = text;
 }

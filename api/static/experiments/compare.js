@@ -1,6 +1,7 @@
 // The curves of the trials that are compared, each in a colour and a dash of its own.
 import { colour } from "../lines_chart.js";
 import { draw } from "./charts.js";
+import * as messages from "./messages.js";
 
 const INKS = ["--accent", "--busy", "--bad", "--warn"];
 const DASHES = ["solid", "dot"];
@@ -20,9 +21,9 @@ function show() {
       width: 2,
       dash: DASHES[Math.floor(place / INKS.length)],
     },
-    name: `trial ${number}`,
+    name: messages.trial(number),
     meta: number,
-    hovertemplate: `trial ${number}, epoch %{x}: %{y:${percent ? ".1%" : ".4g"}}<extra></extra>`,
+    hovertemplate: messages.ofEpoch(number, "", percent ? ".1%" : ".4g"),
   }));
   const points = traces.reduce((sum, { y }) => sum + y.length, 0);
   const longest = Math.max(0, ...curves.map(({ values }) => values.length));

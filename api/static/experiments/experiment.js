@@ -1,14 +1,15 @@
 // An experiment as it goes on: whenever it has moved, the parts of the page and the charts do.
 import { call, Problem } from "../api.js";
+import { showConnection } from "../connection.js";
 import { refresh } from "../parts.js";
 import { drawCharts, redraw } from "./charts.js";
 import { keepChoice, showChoice } from "./choice.js";
+import * as messages from "./messages.js";
 
 const RETRY_MS = 3000;
 // A page that is slow to make is asked for less often.
 const REST = 3;
 const place = document.querySelector("[data-experiment]");
-const live = document.querySelector("[data-live]");
 const labels = JSON.parse(place.dataset.labels);
 
 let shown = null;
@@ -18,9 +19,9 @@ let busy = false;
 
 function follow() {
   source = new EventSource(`${place.dataset.experiment}/events`);
-  source.onopen = () => say("Live");
+  source.onopen = () => showConnection("live");
   source.onerror = () => {
-    say("Connection lost. Reconnecting…");
+    showConnection("lost");
     // The browser comes back by itself, unless the server refused it.
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, RETRY_MS);
   };
@@ -46,14 +47,14 @@ async function update() {
     const began = performance.now();
     try {
       await Promise.all([refresh(position), draw(shown, { at_least: position })]);
-      if (source.readyState === EventSource.OPEN) say("Live");
+      if (source.readyState === EventSource.OPEN) showConnection("live");
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      say(`Connection lost: the charts may be outdated. ${problem.message}`);
+      showConnection("lost", messages.outdated(problem.message));
     }
     showChoice();
     if (ended) {
-      say("Finished");
+      showConnection("finished");
       document.body.dataset.ended = position;
     } else {
       await new Promise((resolve) => setTimeout(resolve, REST * (performance.now() - began)));
@@ -75,12 +76,7 @@ async function draw(experiment, query) {
 async function showThen(position) {
   const { experiment } = await call("GET", `${place.dataset.experiment}?as_of=${position}`);
   await draw(experiment, { as_of: position });
-  say("As it was");
-}
-
-function say(text) {
-  live.textContent = text;
-  live.dataset.state = text.split(/[ .:]/)[0].toLowerCase();
+  showConnection("past");
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -3,16 +3,21 @@
 import { colour } from "../lines_chart.js";
 import { percent } from "../numbers.js";
 import { bestLast, styleOf } from "./lines.js";
+import * as messages from "./messages.js";
 
 const FIRST = ["architecture", "optimizer", "rate_multiplier", "weight_decay", "image_size", "balancing"];
 
-export function parametersChart({ experiment: { best, objective }, trials, labels }) {
+export function parametersChart({ experiment: { best, objective, trainer }, trials, labels }) {
   const measured = bestLast(trials.filter(({ value }) => value !== null), best);
   const parameters = measured.map((trial) => trial.parameters);
   const keys = Object.keys(parameters[0] ?? {})
     .filter((key) => new Set(parameters.map((one) => one[key])).size > 1)
     .sort((one, other) => placeOf(one) - placeOf(other));
-  const axes = keys.map((key) => axisOf(parameters.map((one) => one[key]), key, labels));
+  const axes = keys.map((key) => {
+    const values = parameters.map((one) => one[key]);
+    const searched = trainer?.varied[key];
+    return searched && !Array.isArray(searched) ? ranged(values, labels[key] ?? key, searched) : axisOf(values, key, labels);
+  });
   axes.push(numbers(measured.map(({ value }) => value), labels[objective], (value) => percent(value, 1)));
   const traces = measured.map((trial, row) => {
     const { color, width, opacity } = styleOf(trial, best);
@@ -24,7 +29,7 @@ export function parametersChart({ experiment: { best, objective }, trials, label
       line: { color, width },
       opacity,
       text: axes.map(({ name, texts }) => `${name} ${texts[row]}`),
-      hovertemplate: `trial ${trial.number} (${trial.status})<br>%{text}<extra></extra>`,
+      hovertemplate: messages.ofOptions(trial.number, trial.status),
     };
   });
   return { traces, points: keys.length ? measured.length : 0, layout: layoutOf(axes) };
@@ -51,11 +56,16 @@ function layoutOf(axes) {
   };
 }
 
+// A trainer's setting that was searched in a range of numbers.
+function ranged(values, name, { log }) {
+  return numbers(values, name, (value) => String(Number(value.toPrecision(3))), log ? Math.log10 : undefined);
+}
+
 function axisOf(values, key, labels) {
   const name = labels[key] ?? key;
   if (key === "rate_multiplier") return numbers(values, name, (value) => String(Number(value.toPrecision(2))), Math.log10);
   const kinds = [...new Set(values)].sort(inOrder);
-  const textOf = (value) => (typeof value === "boolean" ? (value ? "on" : "off") : (labels[value] ?? String(value)));
+  const textOf = (value) => (typeof value === "boolean" ? (value ? messages.ON : messages.OFF) : (labels[value] ?? String(value)));
   const place = (value) => kinds.indexOf(value) / Math.max(kinds.length - 1, 1);
   return { name, places: values.map(place), texts: values.map(textOf), ticks: kinds.map((value) => [place(value), textOf(value)]) };
 }

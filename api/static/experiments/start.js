@@ -1,11 +1,12 @@
 // The dialog of a new experiment: how many trainings a choice makes, and the space that is searched.
 import { call, Problem } from "../api.js";
-import { counted } from "../numbers.js";
+import * as messages from "./messages.js";
 import { showProblem } from "../problems.js";
 
 const dialog = document.getElementById("start");
 const form = dialog.querySelector("form");
 const custom = form.querySelector("[data-custom]");
+const epochsOf = form.querySelector("#start-epochs");
 const summary = form.querySelector("[data-summary]");
 const estimate = form.querySelector("[data-estimate]");
 
@@ -51,11 +52,17 @@ function fill(space) {
 function show() {
   const chosen = form.querySelector("[name=preset]:checked");
   const own = chosen.value === "";
-  custom.hidden = !own;
-  custom.disabled = !own;
+  const trainer = form.elements.trainer?.value ?? "";
+  for (const part of form.querySelectorAll("[data-custom]")) {
+    const { trainer: whose, builtIn } = part.dataset;
+    const isShown = own && (whose === undefined ? builtIn === undefined || !trainer : whose === trainer);
+    part.hidden = !isShown;
+    part.disabled = !isShown;
+  }
+  epochsOf.name = trainer ? "settings.epochs" : "options.epochs";
   const trials = own ? form.elements.budget.value : chosen.dataset.trials;
-  const epochs = own ? form.elements["options.epochs"].value : chosen.dataset.epochs;
-  const text = `${plural(trials || "?", "training")} of at most ${plural(epochs || "?", "epoch")}.`;
+  const epochs = own ? epochsOf.value : chosen.dataset.epochs;
+  const text = messages.planned(trials, epochs);
   if (summary.textContent !== text) summary.textContent = text;
   showEstimate({ budget: trials, epochs, concurrency: own ? form.elements.concurrency.value : "" });
 }
@@ -73,9 +80,4 @@ async function showEstimate(choice) {
     if (!(problem instanceof Problem)) throw problem;
   }
   if (query === estimated) estimate.textContent = duration;
-}
-
-function plural(count, noun) {
-  const number = Number(count);
-  return Number.isNaN(number) ? `${count} ${noun}s` : counted(number, noun);
 }

@@ -1,7 +1,9 @@
 // Which items the filters and the lasso leave, and their order.
-import { number } from "../numbers.js";
 import { inside } from "./lasso.js";
-import { REGIONS } from "./words.js";
+
+// As the address has them, in the order of their numbers.
+const REGIONS = ["easy", "ambiguous", "hard"];
+const SPLITS = ["train", "validation"];
 
 const ORDERS = {
   confidence: ({ confidence }) => (item) => confidence[item],
@@ -17,7 +19,7 @@ export function filtered(recording, arrays, { concept, split, region }) {
   const { count, truth, splits } = recording;
   const wanted = {
     concept: concept ? recording.concepts.indexOf(concept) : null,
-    split: split ? ["train", "validation"].indexOf(split) : null,
+    split: split ? SPLITS.indexOf(split) : null,
     region: region ? REGIONS.indexOf(region) : null,
   };
   const kept = new Uint8Array(count);
@@ -44,9 +46,9 @@ export function listed(shown, chosen, arrays, sort) {
   return items.sort((one, other) => key(one) - key(other) || one - other);
 }
 
+// How many items are in each region.
 export function counted(items, { region }) {
-  const counts = REGIONS.map((_, at) => items.reduce((sum, item) => sum + (region[item] === at ? 1 : 0), 0));
-  return REGIONS.map((name, at) => `${number(counts[at])} ${name}`).join(", ");
+  return REGIONS.map((_, at) => items.reduce((sum, item) => sum + (region[item] === at ? 1 : 0), 0));
 }
 
 // The nearest items on the map as it is drawn, of those that are shown.

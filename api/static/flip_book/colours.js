@@ -1,5 +1,6 @@
 // The colours of points by correctness, concept, split or outcome, with their legend.
 import { colour } from "../lines_chart.js";
+import * as messages from "./messages.js";
 
 const STEPS = 11;
 const OUTCOMES = ["found", "shifted", "swapped", "missed"];
@@ -12,14 +13,14 @@ export function schemeOf(name, recording) {
     return { palette: labels.map((_, at) => hue(at, labels.length)), labels, of: (point) => recording.truth[point] };
   }
   if (name === "split") {
-    return { palette: [colour("--busy"), colour("--warn")], labels: ["training", "validation"], of: (point) => recording.splits[point] };
+    return { palette: [colour("--busy"), colour("--warn")], labels: messages.SPLITS, of: (point) => recording.splits[point] };
   }
   if (name === "outcome") {
     const palette = ["--good", "--warn", "--busy", "--bad"].map(colour);
     return { palette, labels: OUTCOMES, of: (point, { outcome }) => Math.max(OUTCOMES.indexOf(outcome?.[point]), 0) };
   }
   const palette = Array.from({ length: STEPS }, (_, at) => between(at / (STEPS - 1)));
-  const labels = palette.map((_, at) => (at === 0 ? "never correct" : at === STEPS - 1 ? "correct in all epochs" : ""));
+  const labels = palette.map((_, at) => (at === 0 ? messages.NEVER_CORRECT : at === STEPS - 1 ? messages.ALWAYS_CORRECT : ""));
   return { palette, labels, of: (point, { correctness }) => Math.round(correctness[point] * (STEPS - 1)) };
 }
 

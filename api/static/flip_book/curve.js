@@ -1,5 +1,6 @@
 // An item's probability and confidence over the epochs, as a small drawing.
-import { drawn, percent } from "./words.js";
+import * as messages from "./messages.js";
+import { drawn } from "./words.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [320, 130, 28, 18, 8];
 
@@ -7,7 +8,7 @@ export function curveOf(epochs, shown) {
   const last = Math.max(epochs.length - 1, 1);
   const x = (at) => LEFT + (at / last) * (WIDTH - LEFT - 8);
   const y = (share) => TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
-  const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": inWords(epochs) });
+  const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": messages.curve(epochs.map(pointOf)) });
   for (const share of [0, 0.5, 1]) {
     svg.append(drawn("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: y(share), y2: y(share) }), text(share, 0, y(share) + 4));
   }
@@ -20,15 +21,14 @@ export function curveOf(epochs, shown) {
   }
   epochs.forEach((epoch, at) => {
     const dot = drawn("circle", { class: epoch.correct ? "right" : "wrong", cx: x(at), cy: y(epoch.probability), r: epochs.length > 60 ? 1.5 : 3 });
-    dot.append(Object.assign(drawn("title"), { textContent: `epoch ${epoch.epoch}: ${percent(epoch.probability)}, ${epoch.correct ? "correct" : "not correct"}` }));
+    dot.append(Object.assign(drawn("title"), { textContent: pointOf(epoch) }));
     svg.append(dot);
   });
   return svg;
 }
 
-function inWords(epochs) {
-  const values = epochs.map(({ epoch, probability, correct }) => `${epoch}: ${percent(probability)}${correct ? "" : ", not correct"}`);
-  return `Probability of the true label by epoch. ${values.join("; ")}`;
+function pointOf({ epoch, probability, correct }) {
+  return messages.pointOf(epoch, probability, correct);
 }
 
 function text(content, x, y, anchor = "start") {

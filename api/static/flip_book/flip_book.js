@@ -2,7 +2,6 @@
 import { Problem } from "../api.js";
 import { forgive } from "../evaluation/shots.js";
 import { colour } from "../lines_chart.js";
-import { number } from "../numbers.js";
 import { addressWith, fromAddress, keepAddress } from "./address.js";
 import { counted, filtered, lassoed, listed, nearest } from "./chosen.js";
 import { schemeOf, showLegend } from "./colours.js";
@@ -10,6 +9,7 @@ import { Items } from "./items.js";
 import { read, simplified, written } from "./lasso.js";
 import { follow } from "./live.js";
 import { DataMap } from "./map.js";
+import * as messages from "./messages.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Recording } from "./recording.js";
@@ -53,7 +53,7 @@ async function start() {
   const item = recording.places.get(asked.item);
   if (item !== undefined) open(item, { focus: false });
   listen();
-  if (work.as_of === null && !work.ended) follow(`/api/v1/versions/${work.version_id}/events`, one("live"), extend);
+  if (work.as_of === null && !work.ended) follow(`/api/v1/versions/${work.version_id}/events`, extend);
   document.body.dataset.ready = "";
 }
 
@@ -106,7 +106,7 @@ function filter() {
 function rest() {
   if (!arrays) return;
   list = listed(map.shown, map.chosen, arrays, one("sort").value);
-  one("counts").textContent = `Epoch ${arrays.epoch}: ${number(list.length)} of ${number(recording.count)} chosen: ${counted(list, arrays)}.`;
+  one("counts").textContent = messages.chosen(arrays.epoch, list.length, recording.count, counted(list, arrays));
   items.show(list, arrays, { page, isTable: one("show").value === "table" });
   page = items.page;
   panel.showNearest(arrays);

@@ -1,6 +1,7 @@
 // The chosen items, a page at a time: as pictures, or as a table.
 import { number } from "../numbers.js";
-import { digits, element, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
+import * as messages from "./messages.js";
+import { digits, element, percent, predictionOf, shot, truthOf } from "./words.js";
 
 const A_PAGE = 24;
 
@@ -36,7 +37,7 @@ export class Items {
       this.one("rows").replaceChildren(...(isTable ? shown.map((item) => this.#row(item, arrays)) : []));
     });
     this.one("pages").hidden = pages === 1;
-    this.one("range").textContent = `${start + 1} to ${start + shown.length} of ${number(items.length)}`;
+    this.one("range").textContent = messages.range(start + 1, start + shown.length, items.length);
     for (const button of this.one("pages").querySelectorAll("button")) {
       const there = this.page + Number(button.dataset.page);
       button.disabled = there < 1 || there > pages;
@@ -60,29 +61,30 @@ export class Items {
   #shot(item, arrays) {
     const { recording } = this;
     const [truth, predicted] = [truthOf(recording, item), predictionOf(recording, item, arrays)];
-    const outcome = arrays.outcome?.[item] ?? (arrays.correct[item] ? "correct" : "misclassified");
+    const outcome = arrays.outcome?.[item] ?? (arrays.correct[item] ? messages.CORRECT : messages.MISCLASSIFIED);
     const isCorrect = Boolean(arrays.correct[item]);
     return element(
       "li",
       {},
-      this.#link(item, shot(recording, item, `${SPLITS[recording.splits[item]]} image, true ${truth}`)),
+      this.#link(item, shot(recording, item, messages.picture(messages.SPLITS[recording.splits[item]], truth))),
       element("p", {}, element("span", { className: `outcome${isCorrect ? " correct" : ""}`, textContent: outcome }), " ", unit(percent(arrays.confidence[item]))),
-      element("p", {}, element("span", { className: "quiet", textContent: "true" }), ` ${truth}`),
-      element("p", {}, element("span", { className: "quiet", textContent: "predicted" }), ` ${predicted}`),
+      element("p", {}, element("span", { className: "quiet", textContent: messages.TRUE }), ` ${truth}`),
+      element("p", {}, element("span", { className: "quiet", textContent: messages.PREDICTED }), ` ${predicted}`),
     );
   }
 
   #row(item, arrays) {
     const { recording } = this;
+    const { COLUMNS } = messages;
     const head = element("th", { scope: "row" }, this.#link(item, recording.keys[item].slice(0, 13)));
     const cells = [
-      ["Split", SPLITS[recording.splits[item]]],
-      ["True", truthOf(recording, item)],
-      ["Predicted", predictionOf(recording, item, arrays)],
-      ...["probability", "confidence", "variability", "correctness", "aum"].map((name) => [name === "aum" ? "AUM" : name[0].toUpperCase() + name.slice(1), digits(arrays[name][item]), "num"]),
-      ["Forgotten", arrays.forgotten[item], "num"],
-      ["Region", REGIONS[arrays.region[item]]],
-      ...(arrays.outcome ? [["Outcome", arrays.outcome[item]]] : []),
+      [COLUMNS.split, messages.SPLITS[recording.splits[item]]],
+      [COLUMNS.truth, truthOf(recording, item)],
+      [COLUMNS.predicted, predictionOf(recording, item, arrays)],
+      ...["probability", "confidence", "variability", "correctness", "aum"].map((name) => [COLUMNS[name], digits(arrays[name][item]), "num"]),
+      [COLUMNS.forgotten, arrays.forgotten[item], "num"],
+      [COLUMNS.region, messages.REGIONS[arrays.region[item]]],
+      ...(arrays.outcome ? [[COLUMNS.outcome, arrays.outcome[item]]] : []),
     ];
     return element("tr", {}, head, ...cells.map(([label, text, className = ""]) => {
       const cell = element("td", { textContent: text, className });

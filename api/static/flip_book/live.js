@@ -1,17 +1,16 @@
 // The version's stream of events: epochs recorded anew, until the training ends.
+import { showConnection } from "../connection.js";
+import { ENDED } from "./messages.js";
+
 const RETRY_MS = 3000;
 
-export function follow(url, place, extend) {
-  const say = (text) => {
-    place.textContent = text;
-    place.dataset.state = text.split(/[ .:]/)[0].toLowerCase();
-  };
+export function follow(url, extend) {
   const source = new EventSource(url);
-  source.onopen = () => say("Live");
+  source.onopen = () => showConnection("live");
   source.onerror = () => {
-    say("Connection lost. Reconnecting…");
+    showConnection("lost");
     // The browser comes back by itself, unless the server refused it.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(url, place, extend), RETRY_MS);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(url, extend), RETRY_MS);
   };
   source.addEventListener("flip_book", (event) => {
     extend(JSON.parse(event.data).map(({ epoch }) => epoch));
@@ -19,6 +18,6 @@ export function follow(url, place, extend) {
   });
   source.addEventListener("end", () => {
     source.close();
-    say("Training ended: no more epochs");
+    showConnection("finished", ENDED);
   });
 }

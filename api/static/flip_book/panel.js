@@ -2,7 +2,8 @@
 import { call, Problem } from "../api.js";
 import { timeElement } from "../times.js";
 import { curveOf } from "./curve.js";
-import { digits, element, framed, overlay, percent, predictionOf, REGIONS, shot, SPLITS, truthOf } from "./words.js";
+import * as messages from "./messages.js";
+import { digits, element, framed, overlay, percent, predictionOf, shot, truthOf } from "./words.js";
 
 const LINES = 20;
 
@@ -77,23 +78,24 @@ export class Panel {
     const { recording, item } = this;
     if (item < 0) return;
     const isCorrect = Boolean(arrays.correct[item]);
-    const outcome = arrays.outcome?.[item] ?? (isCorrect ? "correct" : "not correct");
+    const outcome = arrays.outcome?.[item] ?? (isCorrect ? messages.CORRECT : messages.NOT_CORRECT);
     this.one("verdict").replaceChildren(
       element("span", { className: `outcome${isCorrect ? " correct" : ""}`, textContent: outcome }),
-      ` after epoch ${arrays.epoch}: true `, element("b", { textContent: truthOf(recording, item) }),
-      ", predicted ", element("b", { textContent: predictionOf(recording, item, arrays) }),
+      messages.afterEpoch(arrays.epoch), element("b", { textContent: truthOf(recording, item) }),
+      messages.AND_PREDICTED, element("b", { textContent: predictionOf(recording, item, arrays) }),
     );
+    const { FACTS, COLUMNS } = messages;
     const facts = [
-      ["Probability of the true label", percent(arrays.probability[item])],
-      ["Margin", digits(arrays.margin[item])],
-      ["Loss", digits(arrays.loss[item])],
-      ["Confidence so far", percent(arrays.confidence[item])],
-      ["Variability", digits(arrays.variability[item])],
-      ["Correctness", percent(arrays.correctness[item])],
-      ["AUM", digits(arrays.aum[item])],
-      ["Forgotten", `${arrays.forgotten[item]}×`],
-      ["Region", REGIONS[arrays.region[item]]],
-      ["Split", SPLITS[recording.splits[item]]],
+      [FACTS.probability, percent(arrays.probability[item])],
+      [FACTS.margin, digits(arrays.margin[item])],
+      [FACTS.loss, digits(arrays.loss[item])],
+      [FACTS.confidence, percent(arrays.confidence[item])],
+      [COLUMNS.variability, digits(arrays.variability[item])],
+      [COLUMNS.correctness, percent(arrays.correctness[item])],
+      [COLUMNS.aum, digits(arrays.aum[item])],
+      [COLUMNS.forgotten, messages.times(arrays.forgotten[item])],
+      [COLUMNS.region, messages.REGIONS[arrays.region[item]]],
+      [COLUMNS.split, messages.SPLITS[recording.splits[item]]],
     ];
     this.one("facts").replaceChildren(...facts.flatMap(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]));
     this.epoch = arrays.epoch;
@@ -104,7 +106,7 @@ export class Panel {
   showNearest(arrays) {
     if (this.item < 0) return;
     const links = this.on.nearest(this.item).map((near) => {
-      const text = `true ${truthOf(this.recording, near)}, predicted ${predictionOf(this.recording, near, arrays)}`;
+      const text = messages.both(truthOf(this.recording, near), predictionOf(this.recording, near, arrays));
       return element("li", {}, this.#link(near, shot(this.recording, near, text)));
     });
     this.one("near").replaceChildren(...links);
@@ -122,7 +124,7 @@ export class Panel {
       this.#known.set(key, { ...own, siblings: all?.items ?? [] });
     }
     if (this.item !== item) return;
-    this.one("name").textContent = this.#known.get(key).item.file_name || "An image that is no longer in the project";
+    this.one("name").textContent = this.#known.get(key).item.file_name || messages.IMAGE_GONE;
     this.#atEpoch();
   }
 
@@ -146,7 +148,7 @@ export class Panel {
     const link = this.#link(item, truthOf(this.recording, item));
     if (item === this.item) link.setAttribute("aria-current", "true");
     const isCorrect = Boolean(arrays?.correct[item]);
-    const words = arrays?.outcome?.[item] ?? (isCorrect ? "correct" : "not correct");
+    const words = arrays?.outcome?.[item] ?? (isCorrect ? messages.CORRECT : messages.NOT_CORRECT);
     link.dataset.item = key;
     return element("span", {}, link, " ", element("span", { className: `outcome${isCorrect ? " correct" : ""}`, textContent: arrays ? words : "" }));
   }
@@ -155,7 +157,7 @@ export class Panel {
     return siblings.filter(({ box }) => box).map((each) => ({
       box: sides(each.box),
       kind: each.item === item.item ? "true chosen" : "true",
-      title: `${each.label}, true`,
+      title: messages.trueBox(each.label),
     }));
   }
 
@@ -164,7 +166,7 @@ export class Panel {
     const { audits, view_id: view } = this.work;
     const lines = audits ? await this.#trail(image, view) : await this.#annotation(image, view);
     if (this.item !== item) return;
-    place.replaceChildren(...(lines.length ? lines : [element("li", { className: "quiet", textContent: "No history yet." })]));
+    place.replaceChildren(...(lines.length ? lines : [element("li", { className: "quiet", textContent: messages.NO_HISTORY })]));
   }
 
   async #trail(image, view) {
@@ -175,8 +177,8 @@ export class Panel {
       .filter((line) => (line.view_id === null || line.view_id === view) && line.position <= asOf)
       .slice(0, LINES)
       .map((line) => {
-        const change = line.before === null && line.after === null ? [] : [" ", element("span", { className: "change" }, element("del", { textContent: line.before || "nothing" }), " → ", element("ins", { textContent: line.after || "nothing" }))];
-        return element("li", {}, line.what, ...change, element("span", { className: "quiet" }, ` by ${line.actor}, `, timeElement(line.occurred_at)));
+        const change = line.before === null && line.after === null ? [] : [" ", element("span", { className: "change" }, element("del", { textContent: line.before || messages.NOTHING }), " → ", element("ins", { textContent: line.after || messages.NOTHING }))];
+        return element("li", {}, line.what, ...change, element("span", { className: "quiet" }, messages.by(line.actor), timeElement(line.occurred_at)));
       });
   }
 
@@ -184,8 +186,8 @@ export class Panel {
   async #annotation(image, view) {
     const at = this.recording.asOf === null ? {} : { as_of: this.recording.asOf };
     const { image: row } = await call("GET", `/api/v1/images/${image}?${new URLSearchParams({ view_id: view, ...at })}`);
-    const labels = row.annotations.map(({ concept_id: id }) => this.recording.labels[this.recording.concepts.indexOf(id)] ?? "a newer concept");
-    return [element("li", {}, labels.join(", ") || "no concept", element("span", { className: "quiet" }, ` by ${row.changed_by}, `, timeElement(row.changed_at)))];
+    const labels = row.annotations.map(({ concept_id: id }) => this.recording.labels[this.recording.concepts.indexOf(id)] ?? messages.NEWER_CONCEPT);
+    return [element("li", {}, labels.join(", ") || messages.NO_CONCEPT, element("span", { className: "quiet" }, messages.by(row.changed_by), timeElement(row.changed_at)))];
   }
 
   #link(item, ...children) {
@@ -197,7 +199,7 @@ export class Panel {
 }
 
 function predictedBox({ box, label, score, outcome }) {
-  return { box: sides(box), kind: outcome === "found" ? "right" : "wrong", title: `${label} ${score.toFixed(2)}, ${outcome}` };
+  return { box: sides(box), kind: outcome === "found" ? "right" : "wrong", title: messages.predictedBox(label, score, outcome) };
 }
 
 function sides({ x, y, width, height }) {

@@ -1,4 +1,6 @@
 // The slider over the epochs, its buttons and keys, and playing.
+import * as messages from "./messages.js";
+
 const STEP_MS = 350;
 const SCRUB_MS = 120;
 const IN_THEMSELVES = "input, select, textarea, button, a, summary, dialog, [role=region]";
@@ -55,14 +57,14 @@ export class Player {
   toggle() {
     if (this.isPlaying) return this.pause();
     this.isPlaying = true;
-    this.button.textContent = "Pause";
+    this.button.textContent = messages.PAUSE;
     return this.#next(this.isAtEnd ? 0 : this.index + 1);
   }
 
   pause() {
     clearTimeout(this.#timer);
     this.isPlaying = false;
-    this.button.textContent = "Play";
+    this.button.textContent = messages.PLAY;
   }
 
   async #next(index) {
@@ -75,10 +77,10 @@ export class Player {
   }
 
   #write() {
-    const text = `${this.epochs[this.index]} of ${this.epochs.at(-1)}`;
+    const at = [this.epochs[this.index], this.epochs.at(-1)];
     this.slider.value = this.index + 1;
-    this.slider.setAttribute("aria-valuetext", `epoch ${text}`);
-    this.text.textContent = text;
+    this.slider.setAttribute("aria-valuetext", messages.spoken(...at));
+    this.text.textContent = messages.position(...at);
   }
 
   #key(event) {

@@ -1,10 +1,10 @@
 // Suspects: each is decided on by its buttons or by keys, many by their checkboxes.
 import { call, Problem } from "../api.js";
 import { forgive } from "../evaluation/shots.js";
+import * as messages from "./messages.js";
 import { refresh } from "../parts.js";
 import { clearProblem, showProblem } from "../problems.js";
 
-const WORDS = { upheld: "upheld", unsure: "left unsure", corrected: "corrected" };
 const place = document.querySelector("[data-suspects]");
 const one = (name) => document.querySelector(`[data-${name}]`);
 const rows = () => [...document.querySelectorAll("[data-suspect]")];
@@ -22,7 +22,7 @@ async function decide(decision, items, next) {
     const isOne = url.endsWith("/decision");
     const { position } = await call(isOne ? "PUT" : "POST", url, { body: isOne ? { decision } : { decision, items } });
     await refresh(position);
-    one("said").textContent = `${items.length === 1 ? "1 is" : `${items.length} are`} ${WORDS[decision]}`;
+    one("said").textContent = messages.decided(items.length, decision);
     enable();
     (document.getElementById(next) ?? rows()[0] ?? document.getElementById("main")).focus();
   } catch (problem) {
@@ -70,7 +70,8 @@ document.addEventListener("keydown", (event) => {
     next.scrollIntoView({ block: "nearest" });
     return;
   }
-  const meant = row?.querySelector({ u: '[data-decide="upheld"]', n: '[data-decide="unsure"]', c: "[data-correct]", x: "[data-check]" }[event.key] ?? "nothing");
+  const wanted = { u: '[data-decide="upheld"]', n: '[data-decide="unsure"]', c: "[data-correct]", x: "[data-check]" }[event.key];
+  const meant = wanted && row?.querySelector(wanted);
   if (!meant) return;
   event.preventDefault();
   meant.click();

@@ -1,4 +1,5 @@
 // What a point is, beside it, with its picture.
+import * as messages from "./messages.js";
 import { element, percent, predictionOf, shot, truthOf } from "./words.js";
 
 // A pointer that crosses the map does not ask for all pictures on its way.
@@ -18,7 +19,7 @@ export class Tip {
     if (item < 0 || !arrays) return;
     this.#timer = setTimeout(() => {
       const { recording, place } = this;
-      const words = [`true ${truthOf(recording, item)}`, `predicted ${predictionOf(recording, item, arrays)}`, percent(arrays.probability[item])];
+      const words = [messages.trueLabel(truthOf(recording, item)), messages.predictedLabel(predictionOf(recording, item, arrays)), percent(arrays.probability[item])];
       place.replaceChildren(shot(recording, item, ""), ...words.map((text) => element("span", { textContent: text })));
       place.dataset.item = recording.keys[item];
       const [x, y] = [map.drawn[2 * item], map.drawn[2 * item + 1]];

@@ -1,21 +1,19 @@
 // An item in words, after the epoch whose arrays are given.
 import { percent as share } from "../numbers.js";
-
-export const REGIONS = ["easy", "ambiguous", "hard"];
-export const SPLITS = ["training", "validation"];
+import * as messages from "./messages.js";
 
 export function truthOf(recording, item) {
   const label = recording.labels[recording.truth[item]];
   if (!recording.positive) return label;
-  return recording.positive[item] ? label : `not ${label}`;
+  return recording.positive[item] ? label : messages.not(label);
 }
 
 export function predictionOf(recording, item, { predicted }) {
   if (recording.positive) {
     const label = recording.labels[recording.truth[item]];
-    return predicted[item] ? label : `not ${label}`;
+    return predicted[item] ? label : messages.not(label);
   }
-  return predicted[item] < 0 ? "nothing" : recording.labels[predicted[item]];
+  return predicted[item] < 0 ? messages.NOTHING : recording.labels[predicted[item]];
 }
 
 export function digits(value, count = 3) {

@@ -9,6 +9,7 @@ import { onKeys } from "./annotate_keys.js";
 import { ofCrop, onlyThis, toggled, withCopied, withoutConcept } from "./annotate_labels.js";
 import { Lists } from "./annotate_lists.js";
 import { look, meaning } from "./annotate_saving.js";
+import * as messages from "./messages.js";
 import { Counts, showUnsaved as listUnsaved, stateOf } from "./annotate_status.js";
 import { Suggestions } from "./annotate_suggestions.js";
 import { review } from "./annotate_review.js";
@@ -18,13 +19,14 @@ import { Outbox, Work } from "./annotate_work.js";
 import { showProblem } from "../problems.js";
 import { beep } from "../sound.js";
 
+const { NOTES } = messages;
 const place = document.querySelector("[data-annotate]");
 const begun = JSON.parse(place.dataset.annotate);
 const { view_id: view, kind, crops: ofCrops, labels, image: first, saved_at: savedAt, back: cameFrom, suggests, queue, blind } = begun;
 const one = (name) => place.querySelector(`[data-${name}]`);
 const frame = one("frame");
 const stage = new Stage(one("stage"), frame, (factor) => {
-  one("zoom").textContent = factor === 1 ? "Fit" : `${Math.round(100 * factor)}%`;
+  one("zoom").textContent = factor === 1 ? messages.FIT : messages.zoomed(factor);
 });
 const works = new Map();
 const pictures = new Pictures(first, one("picture"));
@@ -42,7 +44,7 @@ let waiting = true;
 let shownAt = Infinity;
 let trip = 0;
 let done = false;
-let note = "the image is loading…";
+let note = NOTES.loading;
 const changes = new Changes();
 let current = Object.keys(labels)[0];
 
@@ -112,7 +114,7 @@ async function travel(find, { record = true, none } = {}) {
   const mine = trip;
   waiting = true;
   stage.hide();
-  note = "the image is loading…";
+  note = NOTES.loading;
   showState();
   try {
     const image = await find();
@@ -123,7 +125,7 @@ async function travel(find, { record = true, none } = {}) {
     stay(next ? "" : none);
   } catch (problem) {
     if (mine !== trip) return;
-    stay("the next image cannot be loaded");
+    stay(NOTES.notLoaded);
     showProblem({ elements: [], querySelector: () => null }, problem);
   }
 }
@@ -156,20 +158,20 @@ function say(next) {
 
 function acceptSuggestion() {
   const accepted = suggestions && suggestions.accepted(work);
-  if (!accepted) return refuse("nothing is suggested for this image");
-  if (kind === "classification" && !accepted.annotations.length) return refuse("no concept is suggested");
+  if (!accepted) return refuse(NOTES.noSuggestion);
+  if (kind === "classification" && !accepted.annotations.length) return refuse(NOTES.noConcept);
   say(accepted);
   return go("next-unannotated");
 }
 
 async function rejectSuggestion() {
-  if (!suggestions || !suggestions.of(work)) return refuse("nothing is suggested for this image");
+  if (!suggestions || !suggestions.of(work)) return refuse(NOTES.noSuggestion);
   const rejected = work;
   try {
     const position = await suggestions.reject(rejected);
     outbox.position = Math.max(outbox.position, position);
   } catch (problem) {
-    return refuse(`not rejected: ${problem.message}`);
+    return refuse(messages.notRejected(problem.message));
   }
   if (rejected !== work || waiting) return undefined;
   showWork();
@@ -182,16 +184,16 @@ function leastSure() {
   return suggestions.next(queue, passed, outbox.position);
 }
 
-const undo = () => step(changes.undo(), "undo");
-const redo = () => step(changes.redo(), "redo");
+const undo = () => step(changes.undo(), NOTES.noUndo);
+const redo = () => step(changes.redo(), NOTES.noRedo);
 
 // Takes a change back, or makes it again, on the image it was made on.
-async function step(change, name) {
-  if (!change) return refuse(`nothing to ${name}`);
+async function step(change, none) {
+  if (!change) return refuse(none);
   if (change.work !== work) {
     leave();
     await travel(async () => change.work.image);
-    if (work !== change.work) return refuse(`${change.work.image.file_name} has changed in the meantime`);
+    if (work !== change.work) return refuse(messages.changedMeanwhile(change.work.image.file_name));
   }
   work.said = change.said;
   done = false;
@@ -205,7 +207,7 @@ async function step(change, name) {
 // classification the next image once all have one.
 function sayOfCrop(id) {
   const { box } = crops;
-  if (!box) return refuse("the image has no crop in this view");
+  if (!box) return refuse(NOTES.noCrop);
   say(ofCrop(kind, work.said, id, box));
   showWork();
   return kind === "classification" && !crops.toNextWithout() ? go("next-unannotated") : undefined;
@@ -249,7 +251,7 @@ async function copyPrevious() {
   if (shown !== work || waiting) return;
   const copied = image && workOf(image).said;
   if (!copied?.annotations.length && !copied?.without_concept) {
-    refuse("the previous image has nothing to copy");
+    refuse(NOTES.nothingToCopy);
     return;
   }
   say(withCopied(kind, shown.said, copied));
@@ -259,7 +261,7 @@ async function copyPrevious() {
 
 // By a key, one image is labelled once: at the end of the list the last one is still shown.
 function typeConcept(id) {
-  if (done) refuse("this image has a concept; go to another image, or click a concept to change it");
+  if (done) refuse(NOTES.labelled);
   else sayConcept(id);
 }
 
@@ -278,7 +280,7 @@ async function save() {
 
 // The next image comes once this one is reviewed, unless the user goes elsewhere meanwhile.
 async function reviewShown() {
-  if (blind) return refuse("blind annotations cannot be reviewed");
+  if (blind) return refuse(NOTES.blind);
   const shown = work;
   const { refused, position } = await review(shown, outbox);
   if (shown !== work || waiting) return;
@@ -317,13 +319,12 @@ function leave() {
 function go(where) {
   leave();
   if (cameFrom && work.image.image_id === first.image_id && where.startsWith("next")) return returnToList();
-  const none = where.endsWith("-unannotated") ? "no other image is unannotated" : `no ${where} image`;
   if (queue && suggestions && where === "next-unannotated") {
-    return travel(leastSure, { none: "no other image has an open suggestion" });
+    return travel(leastSure, { none: NOTES.noOpen });
   }
   const list = lists.ahead[where];
   if (list?.ready) return arrive(workOf(list.ready));
-  return travel(() => (list ? list.next() : lists.previous(where, work.image)), { none });
+  return travel(() => (list ? list.next() : lists.previous(where, work.image)), { none: messages.noImage(where) });
 }
 
 // Who was sent here for one image goes back once it is saved.
@@ -343,7 +344,7 @@ function refuse(text) {
 // Whether what was pressed then, was pressed at the image that is shown now; else it is refused.
 function meets(time) {
   if (!waiting && time >= shownAt) return true;
-  refuse("a key was ignored: no image was shown");
+  refuse(NOTES.ignored);
   return false;
 }
 

@@ -1,5 +1,6 @@
 // Boxes over the picture: a drag draws one, a click selects, the selected one moves and resizes.
 import { between, boxOf, moved, resized } from "./annotate_geometry.js";
+import { numbered, REMOVED, REMOVED_CONCEPT, suggested } from "./messages.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const A_CLICK = 4;
@@ -164,7 +165,7 @@ export class Boxes {
     if (drag?.way === "draw") drawn.push(...this.#rects({ concept_id: this.drawn(), box: drag.now }, undefined, width, height));
     if (this.selected >= 0) drawn.push(...this.#handles(shown[this.selected].box, width, height));
     this.svg.replaceChildren(...drawn);
-    const proposed = this.suggested.map((item) => this.#label(item, `${this.labels[item.concept_id] ?? "removed"} ${item.text}`, width, height));
+    const proposed = this.suggested.map((item) => this.#label(item, suggested(this.labels[item.concept_id] ?? REMOVED, item.score), width, height));
     this.names.replaceChildren(...order.map((at) => this.#name(shown[at], at, width, height)), ...proposed);
     this.#listAll(shown);
   }
@@ -192,7 +193,7 @@ export class Boxes {
   }
 
   #name(item, at, width, height) {
-    return this.#label(item, `${at + 1} ${this.labels[item.concept_id] ?? "removed"}`, width, height);
+    return this.#label(item, numbered(at + 1, this.labels[item.concept_id] ?? REMOVED), width, height);
   }
 
   #label({ box }, text, width, height) {
@@ -203,7 +204,7 @@ export class Boxes {
   }
 
   #listAll(shown) {
-    const label = ({ concept_id: concept }) => this.labels[concept] ?? "removed concept";
+    const label = ({ concept_id: concept }) => this.labels[concept] ?? REMOVED_CONCEPT;
     const told = shown.map((item, at) => `${label(item)}${at === this.selected ? " *" : ""}`).join("\n");
     if (this.list.dataset.told === told) return;
     this.list.dataset.told = told;

@@ -1,4 +1,5 @@
 // Which buttons are pressed: those of the concepts, and those that are on or off.
+import { reviewed } from "./messages.js";
 
 // `held` are the ids of the concepts that are pressed.
 export function showPressed(place, { held, without, isReviewed, reviewer, hides, only }) {
@@ -13,5 +14,5 @@ export function showPressed(place, { held, without, isReviewed, reviewer, hides,
   press("[data-do=hide]", hides);
   press("[data-do=only]", only);
   press("[data-without]", without);
-  place.querySelector("[data-review]").textContent = isReviewed ? `, reviewed by ${reviewer}` : "";
+  place.querySelector("[data-review]").textContent = isReviewed ? reviewed(reviewer) : "";
 }

@@ -1,4 +1,6 @@
 // Crops of the picture, which are boxes of the parent view: one is selected, and labelled by a key.
+import { NO_CONCEPT, numbered, REMOVED_CONCEPT } from "./messages.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const HUES = 6;
 
@@ -64,8 +66,8 @@ export class Crops {
   }
 
   #text(at) {
-    const labels = this.labelsOf(this.crops[at]).map((id) => this.labels[id] ?? "removed concept");
-    return labels.join(", ") || "no concept";
+    const labels = this.labelsOf(this.crops[at]).map((id) => this.labels[id] ?? REMOVED_CONCEPT);
+    return labels.join(", ") || NO_CONCEPT;
   }
 
   draw() {
@@ -74,7 +76,7 @@ export class Crops {
     const order = [...this.crops.keys()].sort((a, b) => (a === this.selected) - (b === this.selected) || area(b) - area(a));
     this.svg.replaceChildren(...order.flatMap((at) => this.#rects(at, width, height)));
     this.names.replaceChildren(...this.crops.map((box, at) => {
-      const name = Object.assign(document.createElement("span"), { textContent: `${at + 1} ${this.#text(at)}` });
+      const name = Object.assign(document.createElement("span"), { textContent: numbered(at + 1, this.#text(at)) });
       name.style.left = `${box.x * width}px`;
       name.style.top = `${box.y * height}px`;
       return name;

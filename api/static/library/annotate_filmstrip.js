@@ -1,4 +1,5 @@
 // The filmstrip: the neighbours of the image that is shown, in the order of the list.
+import { inFilmstrip } from "./messages.js";
 
 const BEFORE = 4;
 const AFTER = 6;
@@ -49,7 +50,7 @@ export class Filmstrip {
   #item(row) {
     const { image_id: id, file_name: name } = row;
     const isDone = this.isAnnotated(row);
-    const button = Object.assign(document.createElement("button"), { type: "button", title: name, ariaLabel: `${name}, ${isDone ? "annotated" : "not annotated"}` });
+    const button = Object.assign(document.createElement("button"), { type: "button", title: name, ariaLabel: inFilmstrip(name, isDone) });
     button.dataset.film = id;
     if (id === this.#shown) button.ariaCurrent = "true";
     button.classList.toggle("done", isDone);

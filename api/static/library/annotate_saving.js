@@ -1,5 +1,6 @@
 // What is said of an image, saved with the revision it was based on: nobody is replaced unseen.
 import { call, newKey, Problem } from "../api.js";
+import { KEEPS_CHANGING } from "./messages.js";
 
 const TRIES = 3;
 
@@ -68,7 +69,7 @@ export class Saving {
         this.revision = theirs.revision;
       }
     }
-    throw new Problem("Others keep changing this image; try again.");
+    throw new Problem(KEEPS_CHANGING);
   }
 
   // The same content keeps its key until it is answered, so that it happens once.

@@ -1,26 +1,27 @@
 // What the page says about saving: of the image that is shown, of images that failed, and the counts.
 import { refresh } from "../parts.js";
+import * as messages from "./messages.js";
 
 const BETWEEN_COUNTS = 1500;
 
 export function stateOf(work, outbox) {
-  if (outbox.isSaving(work)) return "saving…";
-  if (work.problem) return work.problem.undecided ? "not saved: edited by someone else" : "not saved";
-  if (work.changed) return "not saved yet";
-  return work.annotated || work.saving.base.annotations.length ? "saved" : "not annotated yet";
+  const { STATES } = messages;
+  if (outbox.isSaving(work)) return STATES.saving;
+  if (work.problem) return work.problem.undecided ? STATES.undecided : STATES.failed;
+  if (work.changed) return STATES.changed;
+  return work.annotated || work.saving.base.annotations.length ? STATES.saved : STATES.empty;
 }
 
 // Names the images that failed in the page's box, and puts buttons that lead back to them in `place`.
 export function showUnsaved(works, shown, place) {
   const failed = [...works.values()].filter((each) => each.problem);
   const box = document.getElementById("problem");
-  box.textContent = failed.map(({ image, problem, gone }) => {
-    if (gone) return `${image.file_name} was removed: its annotations are not kept.`;
-    return `${image.file_name} is not saved: ${problem.message}`;
+  box.textContent = failed.map(({ image: { file_name: name }, problem, gone }) => {
+    return gone ? messages.gone(name) : messages.failed(name, problem.message);
   }).join("\n");
   box.hidden = !failed.length;
   place.replaceChildren(...failed.filter((each) => !each.gone && each !== shown).map(({ image }) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: `Back to ${image.file_name}` });
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: messages.backTo(image.file_name) });
     button.dataset.back = image.image_id;
     return button;
   }));

@@ -3,6 +3,7 @@
 import { call } from "../api.js";
 import { percent } from "../numbers.js";
 import { look } from "./annotate_saving.js";
+import { NOTHING, REMOVED, suggested } from "./messages.js";
 
 const AT_ONCE = 20;
 
@@ -55,12 +56,12 @@ export class Suggestions {
       if (score === undefined || this.boxes) delete button.dataset.score;
       else button.dataset.score = percent(score);
     }
-    if (this.boxes) this.boxes.suggest(found ? found.annotations.map(({ annotation, score }) => ({ ...annotation, text: percent(score) })) : []);
+    if (this.boxes) this.boxes.suggest(found ? found.annotations.map(({ annotation, score }) => ({ ...annotation, score })) : []);
     const part = this.place.querySelector("[data-suggestion]");
     part.hidden = !found;
     if (!found) return;
-    const named = found.annotations.map(({ annotation, score }) => `${this.labels[annotation.concept_id] ?? "removed"} ${percent(score)}`);
-    part.querySelector("[data-suggested]").textContent = named.join(", ") || "nothing";
+    const named = found.annotations.map(({ annotation, score }) => suggested(this.labels[annotation.concept_id] ?? REMOVED, score));
+    part.querySelector("[data-suggested]").textContent = named.join(", ") || NOTHING;
   }
 
   // The next image of the queue, which begins with what the version is least sure of.

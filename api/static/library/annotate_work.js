@@ -3,6 +3,7 @@ import { Problem } from "../api.js";
 import { decided } from "./annotate_conflict.js";
 import { isSame } from "./annotate_crops.js";
 import { meaning, saidOf, Saving } from "./annotate_saving.js";
+import { EDITED } from "./messages.js";
 
 const GONE = new Set([404, 410]);
 // Nobody signed in, another's session, too many calls: all can be otherwise the next time.
@@ -96,7 +97,7 @@ export class Outbox {
             return false;
           }
           if (choice !== "mine") {
-            work.problem = { message: "edited by someone else", undecided: true };
+            work.problem = { message: EDITED, undecided: true };
             return false;
           }
           work.saving.begin(theirs);

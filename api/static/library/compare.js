@@ -1,6 +1,7 @@
 // The curves of the versions that are compared, over each other; a metric is chosen.
 import { LinesChart } from "../lines_chart.js";
 import { percent } from "../numbers.js";
+import { EPOCH } from "./messages.js";
 
 const INKS = ["--accent", "--busy", "--bad", "--warn"];
 const DASHES = [undefined, [6, 4]];
@@ -17,7 +18,7 @@ const lines = () => versions.map(({ name, series }, place) => {
 });
 
 const chart = new LinesChart(figure.querySelector(".plot"), {
-  xName: "epoch", lines: lines(), fromZero: !isShare(), text: isShare() ? inPercent : undefined,
+  xName: EPOCH, lines: lines(), fromZero: !isShare(), text: isShare() ? inPercent : undefined,
 });
 const show = () => {
   const isLog = document.querySelector("[data-log]").checked && !isShare();

@@ -1,4 +1,6 @@
 // The library's table: two to eight versions are chosen and compared, and columns are hidden.
+import * as messages from "../messages.js";
+
 const [FEWEST, MOST] = [2, 8];
 const HIDDEN = "library.hidden";
 const chosen = new Set();
@@ -27,8 +29,7 @@ function show() {
   const button = table().querySelector("[data-compare-chosen]");
   if (button) {
     button.disabled = chosen.size < FEWEST;
-    const more = chosen.size < FEWEST ? "; choose another" : isFull ? ", as many as fit" : "";
-    const text = chosen.size ? `${chosen.size} chosen${more}` : "";
+    const text = chosen.size ? messages.chosen(chosen.size, { few: FEWEST, most: MOST }) : "";
     const status = table().querySelector("[data-chosen]");
     if (status.textContent !== text) status.textContent = text;
   }

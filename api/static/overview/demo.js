@@ -1,5 +1,6 @@
 // The demo data: drawings of shapes, made here and sent by the documented calls of the API.
 import { call, Problem } from "../api.js";
+import * as messages from "./messages.js";
 import { showProblem } from "../problems.js";
 
 const SHAPES = ["circle", "square", "triangle"];
@@ -43,7 +44,7 @@ function draw(shape, random) {
 }
 
 async function load(report) {
-  report("Drawing images…");
+  report(messages.DRAWING);
   const random = randomNumbers(1);
   const form = new FormData();
   const shapes = [];
@@ -52,11 +53,11 @@ async function load(report) {
     shapes.push(shape);
     form.append("files", await draw(shape, random), `shape-${String(number).padStart(3, "0")}.png`);
   }
-  const { id: project } = await call("POST", "/api/v1/projects", { body: { name: "Shapes (demo)" } });
-  report("Uploading images…");
+  const { id: project } = await call("POST", "/api/v1/projects", { body: { name: messages.PROJECT } });
+  report(messages.UPLOADING);
   const { ids: images } = await call("POST", `/api/v1/projects/${project}/images`, { body: form });
-  report("Annotating…");
-  const { id: view } = await call("POST", `/api/v1/projects/${project}/views`, { body: { name: "Which shape", kind: "classification" } });
+  report(messages.ANNOTATING);
+  const { id: view } = await call("POST", `/api/v1/projects/${project}/views`, { body: { name: messages.VIEW, kind: "classification" } });
   const { ids: concepts } = await call("POST", `/api/v1/views/${view}/concepts`, { body: { labels: SHAPES } });
   const annotated = images.slice(0, IMAGES - UNANNOTATED).map((image, at) => ({
     image_id: image, annotations: [{ concept_id: concepts[SHAPES.indexOf(shapes[at])] }],

@@ -1,11 +1,12 @@
-// Webhooks: what came of a test is told, and a replay is asked where from.
+// Webhooks: the result of a test is shown, and the dialog of a replay is filled.
+import * as messages from "./messages.js";
 import { clearProblem } from "../problems.js";
 import { showOnce } from "../shown_once.js";
 
 showOnce();
 
 document.addEventListener("answered", ({ detail: { form, answer } }) => {
-  if ("tests" in form.dataset) tellTest(form, answer);
+  if ("tests" in form.dataset) showTest(form, answer);
 });
 
 document.addEventListener("click", (event) => {
@@ -14,14 +15,12 @@ document.addEventListener("click", (event) => {
   const form = document.querySelector("#replay form");
   clearProblem(form);
   form.dataset.action = opener.dataset.replay;
-  form.querySelector("h2").textContent = `Replay to ${opener.dataset.what}`;
+  form.querySelector("h2").textContent = messages.replay(opener.dataset.what);
   const after = form.querySelector("input");
   after.value = "";
-  after.placeholder = `it is at ${opener.dataset.at}`;
+  after.placeholder = messages.position(opener.dataset.at);
 });
 
-function tellTest(form, { status, trouble, seconds }) {
-  const what = form.querySelector("button").ariaLabel.replace("Send a test to ", "");
-  const came = trouble === null ? `taken, answered ${status}` : `not accepted, ${trouble}`;
-  document.querySelector("[data-tried]").textContent = `Test to ${what}: ${came}, in ${seconds} s`;
+function showTest(form, result) {
+  document.querySelector("[data-tried]").textContent = messages.tested(form.dataset.what, result);
 }

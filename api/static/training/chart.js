@@ -1,9 +1,9 @@
 // One chart of a version: a metric over iterations or epochs, which grows as values come.
 import { LinesChart } from "../lines_chart.js";
+import * as messages from "./messages.js";
 import { thin } from "./thin.js";
 
 const DRAWN_AT_MOST = 6000;
-const SECOND = { batch_loss: "smoothed", validation_loss: "training, smoothed" };
 
 export class Chart {
   constructor(figure) {
@@ -55,13 +55,13 @@ export class Chart {
   say(x, y) {
     const value = Number(y.toPrecision(this.digits));
     const where = Number.isInteger(x) ? x : x.toFixed(2);
-    this.latest.textContent = `${value} at ${this.axis} ${where}`;
+    this.latest.textContent = messages.latest(value, this.axis, where);
   }
 
   #lines() {
-    const own = { x: [], y: [], name: this.axis === "epoch" ? "validation" : "batch", ink: "--accent" };
-    if (!(this.metric in SECOND)) return [own];
-    const second = { x: [], y: [], name: SECOND[this.metric] };
+    const own = { x: [], y: [], name: this.axis === "epoch" ? messages.VALIDATION : messages.BATCH, ink: "--accent" };
+    if (!(this.metric in messages.SECOND)) return [own];
+    const second = { x: [], y: [], name: messages.SECOND[this.metric] };
     if (this.metric === "batch_loss") return [{ ...own, ink: "--faint", width: 1 }, { ...second, ink: "--accent" }];
     return [own, { ...second, ink: "--edge", dash: [3, 3] }];
   }

@@ -1,5 +1,6 @@
 // The charts of a version's metrics. Each grows as values come; nothing is drawn again for that.
 import { Chart } from "./chart.js";
+import * as messages from "./messages.js";
 import { KEPT_BY_SERVER, smoother } from "./smooth.js";
 
 const REPORTED = "reported.";
@@ -47,10 +48,10 @@ export function startCharts() {
     const figure = template.content.firstElementChild.cloneNode(true);
     const [name, heading] = [metric.slice(REPORTED.length), figure.querySelector("h3")];
     figure.dataset.metric = metric;
-    heading.textContent = `${name}, reported by the trainer`;
+    heading.textContent = messages.reported(name);
     heading.id = `chart-${metric}`;
     for (const part of [figure, figure.querySelector(".plot")]) part.setAttribute("aria-labelledby", heading.id);
-    figure.querySelector("[data-png]").setAttribute("aria-label", `Save ${name} as PNG`);
+    figure.querySelector("[data-png]").setAttribute("aria-label", messages.savePicture(name));
     template.before(figure);
     const chart = new Chart(figure);
     chart.setLog(logarithmic.checked);

@@ -1,5 +1,6 @@
 // What a training would be, were it started now: images, workers, the queue, and its duration.
 import { call, Problem } from "../api.js";
+import * as messages from "./messages.js";
 
 const PAUSE_MS = 150;
 let estimated = "";
@@ -30,15 +31,7 @@ function write(footer, found, { trainer }) {
   const say = (part, text) => (footer.querySelector(`[data-of="${part}"]`).textContent = text);
   say("duration", found?.duration ?? "");
   if (!found) return;
-  const number = (count) => count.toLocaleString("en");
-  say("images", `${number(found.train_images)} training and ${number(found.validation_images)} validation images.`);
-  const before = found.trainings_before;
-  const queue = `${before ? number(before) : "No"} training${before === 1 ? "" : "s"} before it${trainer ? ` in the queue of ${trainer}` : ""}`;
-  say("queue", trainer ? `${queue}.` : `${queue}; ${workers(found.workers_online)}.`);
-}
-
-function workers(online) {
-  if (online === null) return "which workers are online is unknown, since NATS does not answer";
-  if (!online) return "no worker is online, so it waits until one is";
-  return `${online} worker${online === 1 ? "" : "s"} online`;
+  say("images", messages.images(found.train_images, found.validation_images));
+  const queue = messages.queue(found.trainings_before, trainer);
+  say("queue", messages.sentence(queue, ...(trainer ? [] : [messages.workers(found.workers_online)])));
 }

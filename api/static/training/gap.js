@@ -1,4 +1,5 @@
 // Over-fitting in a sentence: the validation loss rises while the training loss still falls.
+import { overfitting } from "./messages.js";
 
 const CLEARLY = 1.02;
 
@@ -10,11 +11,13 @@ export function gapSentence(history) {
   const last = known.at(-1);
   const rose = last.validation > CLEARLY * best.validation;
   if (last === best || !rose || last.training >= best.training) return "";
-  return (
-    `Since epoch ${short(best.epoch)} the validation loss has risen from ${short(best.validation)} to ` +
-    `${short(last.validation)} while the training loss fell from ${short(best.training)} to ` +
-    `${short(last.training)}: the version is over-fitting. Train fewer epochs, or add images.`
-  );
+  return overfitting({
+    epoch: short(best.epoch),
+    from: short(best.validation),
+    to: short(last.validation),
+    trainingFrom: short(best.training),
+    trainingTo: short(last.training),
+  });
 }
 
 function short(value) {

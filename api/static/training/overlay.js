@@ -1,5 +1,6 @@
 // Curves of other versions, drawn over those of this one. Which ones is in the address.
 import { call, Problem } from "../api.js";
+import * as messages from "./messages.js";
 import { showProblem } from "../problems.js";
 
 const INKS = ["--busy", "--bad", "--warn", "--good"];
@@ -56,7 +57,7 @@ function draw(id, { name, ink, series, perEpoch }) {
 // A button for each, in its colour, that takes it away again.
 function show() {
   chips.replaceChildren(...[...drawn].map(([id, { name, ink }]) => {
-    const chip = Object.assign(document.createElement("button"), { type: "button", className: "chip link", textContent: `${name} ×`, ariaLabel: `Remove ${name} from the charts` });
+    const chip = Object.assign(document.createElement("button"), { type: "button", className: "chip link", textContent: messages.overlaid(name), ariaLabel: messages.removeOverlaid(name) });
     chip.style.borderLeft = `.3rem solid var(${ink})`;
     chip.onclick = () => {
       drawn.delete(id);

@@ -1,6 +1,7 @@
 // The step progress bar, and what is known of the whole.
+import * as messages from "./messages.js";
 import { percent } from "../numbers.js";
-import { lasting, timeElement } from "../times.js";
+import { timeElement } from "../times.js";
 
 export function showProgress(progress) {
   const card = document.getElementById("progress");
@@ -8,8 +9,8 @@ export function showProgress(progress) {
   whole.querySelector("progress").value = progress.progress;
   whole.querySelector("[data-percent]").textContent = percent(progress.progress);
   const { iterations, iterations_done: done, seconds_left: left } = progress;
-  text(card.querySelector("[data-counts]"), iterations ? `${done} of ${iterations} iterations` : "");
-  text(card.querySelector("[data-left]"), left === null ? "" : `about ${lasting(left)} left`);
+  text(card.querySelector("[data-counts]"), iterations ? messages.iterations(done, iterations) : "");
+  text(card.querySelector("[data-left]"), left === null ? "" : messages.left(left));
   for (const step of progress.steps) showStep(card.querySelector(`[data-step="${step.step}"]`), step);
   const badge = document.querySelector("[data-follow] [data-status]");
   badge.className = `badge ${progress.status}`;
@@ -27,9 +28,8 @@ function showStep(item, { status, fraction, started_at: start, ended_at: end }) 
   text(of("state"), status);
   text(of("fraction"), status === "running" && fraction ? percent(fraction) : "");
   of("start").replaceChildren(...(start ? [timeElement(start)] : []));
-  text(of("length"), start && end ? `took ${lasting((Date.parse(end) - Date.parse(start)) / 1000)}` : "");
+  text(of("length"), start && end ? messages.took((Date.parse(end) - Date.parse(start)) / 1000) : "");
 }
-
 
 function text(element, content) {
   if (element.textContent !== content) element.textContent = content;

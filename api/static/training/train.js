@@ -1,11 +1,13 @@
 // The dialog of a training: what applies is shown, with the default that it has by what is chosen.
 import { call, Problem } from "../api.js";
 import { editable, showDefault as showList } from "../form_list.js";
+import { plain } from "../numbers.js";
 import { resolve } from "./form_rules.js";
 import { valueOf } from "../forms.js";
 import { showProblem } from "../problems.js";
 import { fillAgain } from "./train_again.js";
 import { showEstimate } from "./estimate.js";
+import * as messages from "./messages.js";
 
 const STARTABLE = ["ready", "stopped"];
 const MOST = 500;
@@ -24,7 +26,7 @@ for (const list of form.querySelectorAll("[data-kind=list]")) editable(list);
 // For the view's current model, or another one that is named.
 async function open({ model, name } = {}) {
   form.dataset.action = model ? `/api/v1/models/${model}/versions` : ofView;
-  dialog.querySelector("[data-trained]").textContent = model ? name : "a version";
+  dialog.querySelector("[data-trained]").textContent = model ? name : messages.A_VERSION;
   form.querySelector("[data-again]").hidden = true;
   await read();
 }
@@ -72,17 +74,12 @@ function at(control) {
 function showDefault(control, element, standard) {
   if (control.type === "list") showList(element, standard ?? []);
   else if (control.type === "toggle") element.defaultChecked = standard;
-  else if (element.tagName === "SELECT") element.options[0].textContent = `default (${nameOf(control, standard)})`;
-  else element.placeholder = standard === null ? "none" : plain(standard);
+  else if (element.tagName === "SELECT") element.options[0].textContent = messages.standard(nameOf(control, standard));
+  else element.placeholder = standard === null ? messages.NONE : typeof standard === "number" ? plain(standard) : standard;
 }
 
 function nameOf(control, value) {
-  return control.choices.find((choice) => choice.value === value)?.label ?? value ?? "none";
-}
-
-// Without an exponent: small learning rates are read as what they are.
-function plain(value) {
-  return typeof value === "number" ? value.toLocaleString("en", { useGrouping: false, maximumSignificantDigits: 15 }) : value;
+  return control.choices.find((choice) => choice.value === value)?.label ?? value ?? messages.NONE;
 }
 
 // The versions of this view that a training of an architecture can start from, the newest first.
@@ -124,8 +121,7 @@ async function asked(url) {
 }
 
 function described({ name, concepts, indicator, created_at }) {
-  const figure = indicator === null ? [] : [`${(100 * indicator).toFixed(1)} %`];
-  return [name, `${concepts.length} concepts`, ...figure, created_at.slice(0, 10)].join(" · ");
+  return messages.start({ name, concepts: concepts.length, indicator, createdAt: created_at });
 }
 
 again();

@@ -1,10 +1,12 @@
 // The dialog of a training, filled with the options of an earlier version.
 import { fillList } from "../form_list.js";
+import * as messages from "./messages.js";
+import { plain } from "../numbers.js";
 import { resolve } from "./form_rules.js";
 
 // `factor` is by what its learning rate is multiplied: a training that diverged gets a smaller one.
 export async function fillAgain(form, controls, earlier, factor, offerStarts) {
-  const notes = [`With the options of ${earlier.name}; change what you like.`];
+  const notes = [messages.again(earlier.name)];
   if (form.elements.trainer) form.elements.trainer.value = "";
   if (earlier.trainer) notes.push(...fillTrainer(form, earlier.trainer));
   else {
@@ -16,8 +18,8 @@ export async function fillAgain(form, controls, earlier, factor, offerStarts) {
     for (const [key, value] of Object.entries(given)) fill(form.elements.namedItem(`options.${key}`), value);
     if (rate !== options.initial_learning_rate) {
       form.querySelector("details").open = true;
-      if (earlier.reason) notes.push(`It failed: ${earlier.reason}.`);
-      notes.push(`So a smaller initial learning rate is proposed: ${plain(rate)} instead of ${plain(options.initial_learning_rate)}.`);
+      if (earlier.reason) notes.push(messages.failure(earlier.reason));
+      notes.push(messages.smaller(plain(rate), plain(options.initial_learning_rate)));
     }
   }
   const note = form.querySelector("[data-again]");
@@ -31,10 +33,10 @@ function fill(element, value) {
   else element.value = value;
 }
 
-// The settings of a trainer; notes on what is not to be had any more.
+// The settings of a trainer; notes on those that it no longer has.
 function fillTrainer(form, { name, settings }) {
   const own = [...form.querySelectorAll("[data-trainer]")].find((part) => part.dataset.trainer === name);
-  if (!own) return [`Its trainer ${name} trains no new versions.`];
+  if (!own) return [messages.retired(name)];
   form.elements.trainer.value = name;
   own.disabled = false;
   const missing = Object.entries(settings).filter(([key, value]) => {
@@ -42,7 +44,7 @@ function fillTrainer(form, { name, settings }) {
     if (element) fill(element, value);
     return !element;
   });
-  return missing.map(([key]) => `${name} has no setting ${key} any more.`);
+  return missing.map(([key]) => messages.missing(name, key));
 }
 
 // The options of a version that are not the defaults, as the form would take them.
@@ -55,8 +57,4 @@ function differing(controls, options) {
   }
   if (given.start_from) delete given.pretrained;
   return given;
-}
-
-function plain(number) {
-  return number.toLocaleString("en", { useGrouping: false, maximumSignificantDigits: 15 });
 }

@@ -1,5 +1,6 @@
 // A version as it goes on: its events move the step bar and extend the charts.
 import { call } from "../api.js";
+import { showConnection } from "../connection.js";
 import { startCharts } from "./charts.js";
 import { gapSentence } from "./gap.js";
 import { overlayOn } from "./overlay.js";
@@ -10,7 +11,6 @@ import { showWorst } from "./worst.js";
 const RETRY_MS = 3000;
 const POINTS = 700;
 const place = document.querySelector("[data-follow], [data-then]");
-const live = document.querySelector("[data-live]");
 const gap = document.querySelector("[data-gap]");
 
 let iterationsPerEpoch = Number(place.dataset.iterationsPerEpoch);
@@ -22,9 +22,9 @@ let waiting = [];
 
 function follow() {
   const source = new EventSource(`${place.dataset.follow}?points=${POINTS}`);
-  source.onopen = () => say("Live");
+  source.onopen = () => showConnection("live");
   source.onerror = () => {
-    say("Connection lost. Reconnecting…");
+    showConnection("lost");
     // The browser comes back by itself from where it was, unless the server refused it.
     if (source.readyState !== EventSource.CLOSED) return;
     setTimeout(() => {
@@ -59,7 +59,7 @@ function follow() {
     source.close();
     draw();
     await refresh(event.lastEventId);
-    say("Finished");
+    showConnection("finished");
     showWorst();
     document.body.dataset.ended = event.lastEventId;
   });
@@ -70,7 +70,7 @@ async function showThen() {
   const { series } = await call("GET", `${place.dataset.then}&points=${POINTS}`);
   waiting.push(...series);
   draw();
-  say("As it was");
+  showConnection("past");
 }
 
 // Before an epoch's length is known, an iteration has no place on an axis of epochs.
@@ -89,11 +89,6 @@ function told({ status, stop_requested: stopping }) {
 
 function reflect(event) {
   document.querySelector("[data-position]").textContent = event.lastEventId;
-}
-
-function say(text) {
-  live.textContent = text;
-  live.dataset.state = text.split(/[ .:]/)[0].toLowerCase();
 }
 
 if (place.dataset.then) showThen();

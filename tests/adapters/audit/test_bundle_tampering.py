@@ -119,7 +119,7 @@ def test_a_file_that_no_event_names_is_refused(whole: Members, refuses: Refuses)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_given_twice_is_refused(whole: Members, refuses: Refuses) -> None:
     twice = [("log.jsonl", b"{}\n"), *whole.items()]
-    assert "there twice" in refuses(packed(twice))
+    assert "appears twice" in refuses(packed(twice))
 
 
 def test_members_in_another_order_are_refused(whole: Members, refuses: Refuses) -> None:
@@ -343,7 +343,7 @@ def test_a_key_given_twice_is_refused(
 ) -> None:
     """A reader that takes the first of two values would see another log."""
     assert old in whole[name]
-    assert "is twice" in refuses(forged(whole | {name: whole[name].replace(old, new, 1)}))
+    assert "appears twice" in refuses(forged(whole | {name: whole[name].replace(old, new, 1)}))
 
 
 def test_an_event_with_a_key_given_twice_is_refused(
@@ -362,4 +362,4 @@ def test_an_event_with_a_key_given_twice_is_refused(
     exhibit.signed.sign()
     checked = check(exhibit.of("all"), tmp_path, "--key", exhibit.keys)
     assert checked.status == 1
-    assert "is twice" in checked.last
+    assert "appears twice" in checked.last

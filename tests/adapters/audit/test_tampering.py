@@ -167,7 +167,7 @@ def replaced(by: Insider) -> None:
 
 OUTSIDE: dict[str, Tampering] = {
     "events were changed, and the checkpoints over them deleted from": altered_and_forgotten,
-    "the same, and the hashes and the remaining log signed again with the stolen key": signed_anew,
+    "the same, and the hashes changed and the log signed again with a stolen key": signed_anew,
     "of the end were removed from all three records": cut_and_forgotten,
 }
 

@@ -29,6 +29,7 @@ from cli.operations.first_key import new_key
 from domain.dataset.image import ImageAdded
 from domain.errors import Conflict, Invalid
 from domain.event import Event
+from domain.trainers.trainer import TrainerUse
 from domain.training.version import (
     BestCheckpointSaved,
     EpochItemsRecorded,
@@ -230,6 +231,13 @@ def test_digests_are_found_wherever_they_are(
 ) -> None:
     assert digests_in(event) == anywhere
     assert blobs_named_by(event) == named
+
+
+def test_the_digest_of_a_trainers_form_names_no_blob() -> None:
+    use = TrainerUse("trainer-1", "acme/logreg", OTHER, {"weights": OTHER}, "opaque")
+    created = msgspec.structs.replace(CREATED, trainer=use)
+    assert OTHER in digests_in(created)
+    assert OTHER not in blobs_named_by(created)
 
 
 def test_check_finds_what_is_missing_or_corrupt(scene: Scene, any_blobs_url: str) -> None:

@@ -63,7 +63,7 @@ def test_filters_are_in_the_address(told: tuple[str, str, str], page: Page) -> N
     )
     page.reload()
     expect(page.get_by_label("Event", exact=True)).to_have_value("version.training_failed")
-    page.get_by_role("link", name="Not only project Zoo").click()
+    page.get_by_role("link", name="Remove the filter project Zoo").click()
     page.wait_for_url("**/audit?event=version.training_failed")
     page.get_by_label("From").fill("2001-01-01")
     page.get_by_label("Before").fill("2001-01-02")

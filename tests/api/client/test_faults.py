@@ -316,7 +316,7 @@ def test_a_version_is_proven_and_what_is_altered_is_not(
         run.prove(kept, weights=tmp_path)
     digest = str(run.row.checkpoint).encode()
     for old, new, says in (
-        (digest, b"00" * 32, "other content"),
+        (digest, b"00" * 32, "different content"),
         (b"version.training_completed", b"version.training_complete_", "was altered"),
     ):
         between.rule = always(doing.replaces(old, new))

@@ -188,7 +188,7 @@ def test_the_annotator_shows_no_annotation_and_the_page_the_differences(
     at = desk(site, grace, "classification", [[0], [1], [1]])
     site.visible()
     page.goto(f"/views/{at.view}/agreement")
-    expect(page.locator("[data-empty=images]")).to_contain_text("No image is annotated blindly yet")
+    expect(page.locator("[data-empty=images]")).to_contain_text("No blind annotations yet")
     page.get_by_label("Share of images").select_option("1.0")
     page.get_by_role("button", name="Start").click()
     expect(page.locator("[data-blind]")).to_be_visible()

@@ -74,9 +74,9 @@ def test_torn_groups_are_named_and_mended(site: Scene) -> None:
     refused = site.http.post(url, json={"key": "patient"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (409, "mend")
     assert refused.json()["detail"] == (
-        "the splits tear 2 of 3 groups by 'patient': 'ada' (2 train, 1 validation), 'cyd' (1 train,"
-        " 1 validation); with mend 'majority' each group moves to the split that has most of its"
-        " images; with mend 'draw' the validation set and the test set are drawn again"
+        "the splits divide 2 of 3 groups by 'patient': 'ada' (2 train, 1 validation), 'cyd' (1"
+        " train, 1 validation); with mend 'majority' each group moves to the split that has most"
+        " of its images; with mend 'draw' the validation set and the test set are drawn again"
     )
     site.visible()
     torn = look(site, f"/projects/{project}/groups", key="patient", torn="true")
@@ -118,7 +118,7 @@ def test_a_key_is_chosen_on_the_page(site: Scene, page: Page) -> None:
     expect(page.locator('[data-count="torn"]')).to_have_text("1")
     expect(page.locator("[data-group]")).to_have_count(2)
     page.get_by_role("button", name="Set group key").click()
-    expect(page.locator("#mend-error")).to_contain_text("tear 1 of 2 groups")
+    expect(page.locator("#mend-error")).to_contain_text("divide 1 of 2 groups")
     page.get_by_label("Groups in several splits").select_option("draw")
     page.get_by_role("button", name="Set group key").click()
     expect(page.get_by_text("They are grouped by")).to_be_visible()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from adapters.experiments.part import FEED
 from adapters.servers.postgres import EmbeddedPostgres
@@ -12,9 +13,12 @@ from domain.aggregates import VERSION
 from domain.training.version import require
 from tests.adapters.running import eventually, running
 from tests.api.conftest import serving, settings_at
+from tests.api.pages.tabs import opened_tab
+from tests.api.pages.test_pages import REFUSED
 from tests.api.scene import Scene
 from tests.application.experiments.simulation import Trainer, experiment_at
 from tests.servers import new_database
+from tests.waiting import HANG_MS
 
 SPACE = {
     "architectures": ["resnet18", "mobilenet_v3_small"],
@@ -84,3 +88,19 @@ def finished(laboratory: Laboratory) -> tuple[str, str]:
     experiment_id = laboratory.start(view_id, **body)
     laboratory.run(experiment_id)
     return view_id, experiment_id
+
+
+@pytest.fixture(scope="module")
+def profile(laboratory: Laboratory, chromium: Browser) -> Iterator[BrowserContext]:
+    browsing = laboratory.site.browsing
+    context = chromium.new_context(**browsing, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(HANG_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(profile: BrowserContext) -> Iterator[Page]:
+    """A tab that must have nothing to complain about but refusals."""
+    with opened_tab(profile, REFUSED) as tab:
+        yield tab

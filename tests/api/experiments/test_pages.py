@@ -1,35 +1,16 @@
 """The pages of experiments in a real browser, while trainings are simulated."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from domain.training.version import VersionTrainingFailed
 from tests.adapters.running import eventually
 from tests.api.experiments.conftest import SMALL, SPACE, TRIALS, Laboratory
-from tests.api.pages.tabs import opened_tab
-from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, REFUSED, SCHEMES, is_the_same, show
+from tests.api.pages.test_pages import CHARTS_FOLLOW, CHECKS, SCHEMES, is_the_same, show
 from tests.application.experiments.simulation import Trainer
-from tests.waiting import HANG_MS
-
-
-@pytest.fixture(scope="module")
-def profile(laboratory: Laboratory, chromium: Browser) -> Iterator[BrowserContext]:
-    browsing = laboratory.site.browsing
-    context = chromium.new_context(**browsing, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(HANG_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(profile: BrowserContext) -> Iterator[Page]:
-    """A tab that must have nothing to complain about but refusals."""
-    with opened_tab(profile, REFUSED) as tab:
-        yield tab
 
 
 def drawn(page: Page, chart: str) -> int:
@@ -60,7 +41,7 @@ def test_curves_move_until_the_best_is_named(laboratory: Laboratory, page: Page)
     expect(page.locator("h1 [data-status]")).to_have_text("concluded")
     verdict = page.locator("[data-verdict]")
     expect(verdict).to_contain_text(f"The best is trial {best['number']}: {best['value']:.1%}"[:-1])
-    expect(verdict).to_contain_text("since all its trials are done")
+    expect(verdict).to_contain_text("because all its trials are done")
     expect(verdict.get_by_role("link").first).to_have_attribute(
         "href", f"/versions/{best['version_id']}"
     )
@@ -91,7 +72,7 @@ def test_an_experiment_is_stopped_on_its_page(laboratory: Laboratory, page: Page
     expect(stop).to_have_count(0)
     laboratory.run(experiment_id)
     page.wait_for_selector("body[data-ended]")
-    expect(page.locator("[data-verdict]")).to_contain_text("since it was stopped")
+    expect(page.locator("[data-verdict]")).to_contain_text("because it was stopped")
 
 
 def test_one_whose_trials_all_fail_says_why(
@@ -106,7 +87,7 @@ def test_one_whose_trials_all_fail_says_why(
     show(page, laboratory.site, f"/experiments/{experiment_id}")
     page.wait_for_selector("body[data-ended]")
     expect(page.locator("[data-verdict]")).to_contain_text("No trial completed")
-    expect(page.locator("[data-verdict]")).to_contain_text("since its first trials all failed")
+    expect(page.locator("[data-verdict]")).to_contain_text("because its first trials all failed")
     expect(page.locator("[data-reason]")).to_contain_text("the disk is full")
     expect(page.locator("[data-trial]").first.locator("[data-status]")).to_have_text("failed")
     expect(page.get_by_role("link", name="Open best version")).to_have_count(0)
@@ -216,7 +197,7 @@ def test_the_past_of_an_experiment_is_as_it_was(
     trials = laboratory.get(f"/experiments/{experiment_id}/trials")["items"]
     at = next(trial["pruning"] for trial in trials if trial["pruning"])["log_position"]
     page.goto(f"/experiments/{experiment_id}?as_of={at}")
-    expect(page.locator("[data-live]")).to_have_text("As it was")
+    expect(page.locator("[data-live]")).to_have_text("Past state")
     then = laboratory.get(f"/experiments/{experiment_id}?as_of={at}")["experiment"]
     expect(page.locator("h1 [data-status]")).to_have_text("running")
     assert drawn(page, "curves") == then["epochs_trained"]
@@ -296,7 +277,7 @@ def test_a_preset_is_started_by_keyboard(laboratory: Laboratory, page: Page) -> 
     expect(summary).to_have_text("8 trainings of at most 6 epochs.")
     expect(dialog).to_contain_text("6 of training, 4 of validation")
     expect(dialog.locator('[data-part="workers"]')).to_contain_text("workers online is unknown")
-    expect(dialog.locator("[data-custom]")).to_be_hidden()
+    expect(dialog.locator("[data-custom]").first).to_be_hidden()
     expect(dialog.locator("[data-estimate]")).to_contain_text(
         "No training of this project has been timed"
     )

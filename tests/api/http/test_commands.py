@@ -90,6 +90,12 @@ def test_input_that_does_not_fit_names_its_field(server: Scene) -> None:
     assert_problem(server.http.post("/api/v1/projects", content=b"{"), 400)
 
 
+def test_only_wrong_fields_are_named_also_once_the_document_is_made(server: Scene) -> None:
+    server.http.get("/schema/openapi.json").raise_for_status()
+    views = f"/api/v1/projects/{server.project()}/views"
+    assert_problem(server.http.post(views, json={"name": "x", "kind": "guess"}), 422, "kind")
+
+
 def test_what_does_not_exist_is_a_404_problem(server: Scene) -> None:
     missing = "00000000-0000-0000-0000-000000000000"
     for path in ("projects", "views", "images", "models", "versions"):

@@ -136,7 +136,7 @@ def test_up_to_eight_are_chosen_and_stay_chosen(
     for version_id in ids[:8]:
         page.locator(f'[data-choose][value="{version_id}"]').check()
     expect(page.locator(f'[data-choose][value="{ids[8]}"]')).to_be_disabled()
-    expect(page.locator("[data-chosen]")).to_have_text("8 chosen, as many as fit")
+    expect(page.locator("[data-chosen]")).to_have_text("8 chosen, the most that can be compared")
     # Another version comes: the table is made anew.
     site.version(view_id)
     expect(page.locator("[data-version]")).to_have_count(COUNT + 1)

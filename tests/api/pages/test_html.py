@@ -7,7 +7,7 @@ import pytest
 from api.dataset import projects_page
 from api.overview import home_page
 from api.pages.html import ago
-from domain.formatting import duration
+from domain.formatting import duration, estimate
 from domain.training.messages import Failed
 from tests.api.scene import Scene
 
@@ -196,3 +196,10 @@ def test_times_are_told_in_their_largest_unit(seconds: int, told: str) -> None:
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(9.6, "10 s"), (119, "1 min 59 s"), (2037, "33 min"), (7500, "2 h 5 min")]
+)
+def test_estimates_have_no_needless_unit(seconds: float, text: str) -> None:
+    assert estimate(seconds) == text

@@ -350,7 +350,7 @@ def test_a_training_that_diverged_is_begun_again_with_a_smaller_rate(
     told = dialog.locator("[data-again]")
     expect(told).to_contain_text("With the options of Version 1")
     expect(told).to_contain_text("the loss is nan")
-    expect(told).to_contain_text("a smaller initial learning rate is proposed: 0.05 instead of 0.5")
+    expect(told).to_contain_text("A smaller initial learning rate is proposed: 0.05 instead of 0.5")
     with page.expect_request("**/versions") as sent:
         dialog.get_by_role("button", name="Start training").click()
     assert sent.value.post_data_json == {

@@ -28,6 +28,8 @@ def test_the_library_is_seen_as_it_was(site: Scene, page: Page) -> None:
     slider.focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_label("Position or time")).to_have_value(str(training))
+    recorded = site.store.read(training - 1, limit=1)[0].metadata.occurred_at
+    expect(page.locator("[data-when]")).to_have_text(f"{recorded:%Y-%m-%d %H:%M:%S} UTC")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/views/{view_id}?as_of={training}")
     expect(page.locator("[data-past]")).to_contain_text(f"As of position {training}, 20")
@@ -39,7 +41,7 @@ def test_the_library_is_seen_as_it_was(site: Scene, page: Page) -> None:
     row.get_by_role("link", name="Version 1", exact=True).click()
     page.wait_for_url(f"**/versions/{version_id}?as_of={training}")
     expect(page.locator('[data-metric="batch_loss"][data-points="10"]')).to_be_visible()
-    expect(page.locator("[data-live]")).to_have_text("As it was")
+    expect(page.locator("[data-live]")).to_have_text("Past state")
     expect(page.locator("h1 [data-status]")).to_have_text("training")
     page.get_by_role("link", name="Back to now").click()
     expect(page.locator("h1 [data-status]")).to_have_text("ready")

@@ -131,7 +131,7 @@ def test_a_test_is_sent_and_told(receiver: Receiver, page: Page, registered: str
     expect(page.locator("[data-tried]")).to_contain_text("not accepted, answered 418")
     receiver.reply = lambda _: OK
     row.get_by_role("button", name="Send a test").click()
-    expect(page.locator("[data-tried]")).to_contain_text("taken, answered 204")
+    expect(page.locator("[data-tried]")).to_contain_text("accepted, answered 204")
 
 
 def test_a_webhook_is_paused_replayed_rotated_and_removed(

@@ -1,6 +1,7 @@
 """Models of before: adopted with their predictions, measured by the server, and marked."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from adapters.blobs.blobs import BlobStore
+from adapters.blobs.collection import collect
 from cli.main import main
 from domain.aggregates import VERSION
 from domain.training.adoption import NOT_WITNESSED
@@ -115,7 +118,8 @@ def test_an_adopted_model_is_measured_and_marked_everywhere(site: Scene, view: s
         marked = NOT_WITNESSED in answer.text or "was adopted: its training was not" in answer.text
         assert marked, path
     assert (
-        "Not both have an archive" in site.http.get(f"/versions/{version_id}/compare/{other}").text
+        "One or both versions have no archive"
+        in site.http.get(f"/versions/{version_id}/compare/{other}").text
     )
     compared = site.http.get(f"/api/v1/versions/{version_id}/compare/{other}").json()
     assert any("may have seen images that validate" in one for one in compared["warnings"])
@@ -134,7 +138,7 @@ def test_predictions_of_other_images_are_refused_with_the_reason(site: Scene, vi
     assert "the adoption was refused: the file of predictions has 9 rows" in row["reason"]
     refused = site.http.post(f"/api/v1/versions/{version_id}/retry")
     assert refused.status_code == 409
-    assert "adopt one with other files" in refused.json()["detail"]
+    assert "adopt a version with other files" in refused.json()["detail"]
     assert "/retry" not in site.http.get(f"/versions/{version_id}").text
 
 
@@ -156,6 +160,58 @@ def test_what_cannot_be_adopted_is_refused_by_name(
     assert refused.status_code == status, refused.text
     fields = [error["field"] for error in refused.json().get("errors", [])]
     assert fields == ([] if field is None else [field])
+
+
+def stored_elsewhere(site: Scene, name: str) -> tuple[str, str]:
+    """The sha256 of an image of another project, and the view there."""
+    project, other = site.trainable(name)
+    page = site.http.get(f"/api/v1/projects/{project}/images").raise_for_status().json()
+    return str(page["items"][0]["blob"]), other
+
+
+def refused_field(site: Scene, view: str, body: dict[str, Any]) -> str:
+    refused = site.http.post(f"/api/v1/views/{view}/adoptions", json=body)
+    assert refused.status_code == 422, refused.text
+    (error,) = refused.json()["errors"]
+    assert "was uploaded for this view" in error["detail"]
+    return str(error["field"])
+
+
+@pytest.mark.parametrize("field", ["checkpoint", "predictions"])
+def test_a_file_that_was_uploaded_for_something_else_is_not_adopted(
+    site: Scene, view: str, field: str
+) -> None:
+    own = upload(site, view, b"weights of one's own")
+    image, other = stored_elsewhere(site, f"Beside, {field}")
+    weights = f"weights of others, {field}".encode()
+    uploaded_there = upload(site, other, weights)
+    body = {"trainer": "acme/before", "checkpoint": own, "predictions": own}
+    for digest in (image, uploaded_there):
+        assert refused_field(site, view, body | {field: digest}) == field
+    # Who has the bytes may name them.
+    assert upload(site, view, weights) == uploaded_there
+    answer = site.http.post(f"/api/v1/views/{view}/adoptions", json=body | {field: uploaded_there})
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_file_that_was_collected_is_not_adopted(site: Scene, view: str) -> None:
+    body = {
+        "trainer": "acme/before",
+        "checkpoint": upload(site, view, b"collected"),
+        "predictions": upload(site, view, b"named in time"),
+    }
+    in_time = body | {"checkpoint": body["predictions"]}
+    key = {"Idempotency-Key": "adopt in time"}
+    path = f"/api/v1/views/{view}/adoptions"
+    adopted = site.http.post(path, json=in_time, headers=key).raise_for_status().json()
+    blobs = BlobStore.from_url(site.settings.require("blobs_url"))
+    day = timedelta(days=1)
+    later = datetime.now(UTC) + 2 * day
+    collect(site.store, blobs, older_than=day, now=later, dry_run=False)
+    assert refused_field(site, view, body) == "checkpoint"
+    assert refused_field(site, view, in_time) == "checkpoint"
+    again = site.http.post(path, json=in_time, headers=key).raise_for_status().json()
+    assert again["id"] == adopted["id"]
 
 
 def test_a_command_writes_the_dataset(site: Scene, view: str, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_key_that_splits_tear_names_them_and_mends_on_request(store: Store) ->
     first, second, third = scene.by_patient.values()
     for image_id in (first[0], second[0], second[1], third[0]):
         scene.tear(image_id, "validation")
-    with pytest.raises(Conflict, match="tear 3 of 3 groups by 'patient'") as refused:
+    with pytest.raises(Conflict, match="divide 3 of 3 groups by 'patient'") as refused:
         scene.group()
     assert refused.value.field == "mend"
     assert "'patient 0' (2 train, 1 validation)" in refused.value.detail

@@ -11,21 +11,31 @@ from application.experiments.experiments import Plan, start_experiment, stop_exp
 from application.experiments.policy import Reactions
 from application.handle import Session
 from application.log.store import Store
+from application.training.trainers import TrainerChoice, register_trainer
 from application.views import change_concepts
-from domain.aggregates import MODEL, VERSION
-from domain.errors import Conflict, Invalid
+from domain.aggregates import MODEL, TRAINER, VERSION
+from domain.errors import Conflict, Invalid, NotFound, Refusal
 from domain.experiments.experiment import Experiment
 from domain.experiments.space import SearchSpace
 from domain.library.model import ArchiveModel
 from domain.library.view import RemoveConcept
-from domain.training.version import CANCELLED, StopVersion, VersionTrainingFailed
+from domain.trainers.form import Choice, Number
+from domain.trainers.trainer import OPAQUE, RegisterTrainer, RetireTrainer, trainer_id
+from domain.training.messages import SplitFigures
+from domain.training.results import VersionResultMeasured
+from domain.training.version import (
+    CANCELLED,
+    StopVersion,
+    VersionCreated,
+    VersionTrainingFailed,
+)
 from tests.application.experiments.simulation import (
     Policy,
     Trainer,
     experiment_at,
     run_to_the_end,
 )
-from tests.application.scenes import Scene, at_once, do, request, trainable
+from tests.application.scenes import Scene, at_once, do, recorded, request, trainable
 
 SPACE = SearchSpace(
     architectures=("resnet18", "mobilenet_v3_small"),
@@ -268,3 +278,106 @@ def test_a_view_that_cannot_be_trained_is_refused(store: Store) -> None:
     scene = Scene(store, images=3)
     with pytest.raises(Conflict, match="draw a validation set"):
         started(scene)
+
+
+def register(scene: Scene) -> None:
+    command = RegisterTrainer(
+        "acme/logreg",
+        ("classification",),
+        (
+            Number("epochs", 8, whole=True, least=1),
+            Number("penalty", 0.1, least=0.0001, most=1),
+            Choice("solver", "lbfgs", ("lbfgs", "saga")),
+        ),
+        OPAQUE,
+    )
+    do(scene.store, lambda s: register_trainer(s, command))
+
+
+def of_trainer(**others: Any) -> dict[str, Any]:
+    settings = others.pop("settings", {"epochs": 9})
+    choice = TrainerChoice("acme/logreg", settings)
+    return {"base": {}, "space": None, "trainer": choice, **others}
+
+
+def test_the_settings_of_a_trainer_are_searched_and_derived_again(
+    scene: Scene, reactions: Reactions
+) -> None:
+    register(scene)
+    experiment_id = started(scene, budget=24, **of_trainer())
+    experiment = run_to_the_end(scene.store, Policy(reactions), Trainer(scene.store), experiment_id)
+    concluded = experiment.concluded
+    assert concluded is not None
+    assert experiment.trials[0].parameters == {"penalty": 0.1, "solver": "lbfgs"}
+    assert [t.sampler for t in experiment.trials] == ["default"] + ["random"] * 4 + ["tpe"] * 19
+    assert concluded.pruned == len(experiment.pruned) > 0
+    assert concluded.importances.keys() == {"penalty", "solver"}
+    best = experiment.trials[(concluded.best_trial or 0) - 1]
+    assert best.parameters["solver"] == "saga"
+    for trial in experiment.trials:
+        stream = VERSION.stream(trial.version_id)
+        created = scene.store.first_events([stream])[stream]
+        assert isinstance(created, VersionCreated)
+        assert created.options is None
+        assert created.trainer is not None
+        assert created.trainer.settings == {"epochs": 9, **trial.parameters}
+    checks = list(derive(scene.store, OptunaSampler(), experiment_id))
+    assert {check.result for check in checks} == {EQUAL}
+    assert len(checks) == 24 + concluded.pruned + 1
+
+
+def test_a_result_of_a_trainer_counts_as_the_server_measures_it(
+    scene: Scene, reactions: Reactions
+) -> None:
+    register(scene)
+    experiment_id = started(scene, budget=2, concurrency=2, **of_trainer(settings={"epochs": 1}))
+    policy, trainer = Policy(reactions), Trainer(scene.store)
+    policy.follow()
+    first, second = (t.version_id for t in experiment_at(scene.store, experiment_id).trials)
+    for version_id, measured in ((first, 0.5), (second, 0.75)):
+        trainer.step(version_id)
+        trainer.step(version_id)
+        stream = VERSION.stream(version_id)
+        revision = len(scene.store.streams([stream])[stream]) + 1
+        figures = SplitFigures(images=4, loss=0.1, accuracy=measured)
+        event = VersionResultMeasured(1, "sha", "sha", figures, figures, ())
+        scene.store.append([recorded(stream, revision, event)])
+        trainer.step(version_id)
+    policy.follow()
+    concluded = experiment_at(scene.store, experiment_id).concluded
+    assert concluded is not None
+    assert (concluded.best, concluded.value) == (second, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("others", "refusal", "field"),
+    [
+        ({"base": {"epochs": 3}}, Invalid, "options"),
+        ({"space": SPACE}, Invalid, "space"),
+        ({"varied": {"depth": (1, 2)}}, Invalid, "varied.depth"),
+        ({"settings": {"depth": 2}}, Invalid, "depth"),
+        ({"trainer": None, "base": BASE, "varied": {"penalty": (0.1, 1)}}, Invalid, "varied"),
+        ({"trainer": TrainerChoice("acme/nobody", {})}, NotFound, None),
+    ],
+)
+def test_what_no_trainer_could_search_is_refused(
+    scene: Scene, others: dict[str, Any], refusal: type[Refusal], field: str | None
+) -> None:
+    register(scene)
+    with pytest.raises(refusal) as refused:
+        started(scene, **of_trainer(**others))
+    assert refused.value.field == field
+
+
+def test_an_experiment_goes_on_after_its_trainer_is_retired(
+    scene: Scene, reactions: Reactions
+) -> None:
+    register(scene)
+    experiment_id = started(scene, budget=3, concurrency=1, **of_trainer())
+    policy = Policy(reactions)
+    policy.follow()
+    do(scene.store, lambda s: s.change(TRAINER, trainer_id("acme/logreg"), RetireTrainer()))
+    experiment = run_to_the_end(scene.store, policy, Trainer(scene.store), experiment_id)
+    assert len(experiment.trials) == 3
+    with pytest.raises(Conflict, match="is retired"):
+        started(scene, **of_trainer())

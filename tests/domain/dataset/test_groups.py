@@ -187,7 +187,7 @@ def test_torn_groups_are_named_with_what_to_do() -> None:
     assert groups[0].majority == "test"
     assert GroupSplits("x", {"test": 1, "validation": 1}).majority == "validation"
     with pytest.raises(
-        Conflict, match=r"tear 1 of 3 groups by 'patient': 'a' \(1 train"
+        Conflict, match=r"divide 1 of 3 groups by 'patient': 'a' \(1 train"
     ) as refused:
         refuse_torn("patient", groups)
     assert refused.value.field == "mend"
