@@ -44,6 +44,7 @@ LONGEST_FIRST = (
     "gpu_worker/test_kinds.py",
     "api/experiments/test_pages.py",
     "test_benchmarks.py",
+    "api/pages/test_accessibility.py",
     "system/test_control.py",
     "system/test_demo.py",
     "gpu_worker/test_recipes.py",

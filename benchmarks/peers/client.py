@@ -46,7 +46,7 @@ def run(quick: bool) -> list[Measurement]:
     images, calls = (QUICK_IMAGES, QUICK_CALLS) if quick else (IMAGES, CALLS)
     with (
         data_folder() as folder,
-        mlflow_server(folder) as mlflow,
+        mlflow_server(folder, quick) as mlflow,
         migrated_postgres(folder) as server,
         opened(server.app_url) as (store, engine),
     ):

@@ -14,8 +14,8 @@ from benchmarks.peers.raw_http import Client, Refused
 from benchmarks.processes import free_port
 
 VERSION = "3.17.2"
-WORKERS = 4
-"""Its default."""
+WORKERS, QUICK_WORKERS = 4, 1
+"""The first is its default."""
 
 _ENVIRONMENT = Path(".bench") / f"mlflow-{VERSION}"
 _COMPLETE = _ENVIRONMENT / "complete"
@@ -72,20 +72,22 @@ class Mlflow:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[Mlflow]:
-    """A server on SQLite, which is its quickest store for one machine."""
-    port = free_port()
+def mlflow_server(folder: Path, quick: bool) -> Iterator[Mlflow]:
+    """A server on SQLite, which is its quickest store for one machine. A quick one has one worker,
+    and none for jobs, which take longer to start than all the rest."""
+    port, workers = free_port(), QUICK_WORKERS if quick else WORKERS
     url, log = f"http://127.0.0.1:{port}", folder / "mlflow.log"
     argv = [
         str(executable("mlflow")),
         "server",
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
         *("--default-artifact-root", str(folder / "artifacts")),
     ]
     # It starts its workers by names that it looks up on the path.
     path = f"{executable('mlflow').parent}{os.pathsep}{os.environ['PATH']}"
-    process = spawn(argv, log=log, env={**os.environ, "PATH": path})
+    fewer = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} if quick else {}
+    process = spawn(argv, log=log, env={**os.environ, **fewer, "PATH": path})
     try:
         if not wait_until(lambda: _answers(url), _START_SECONDS):
             raise RuntimeError(f"MLflow does not answer: {log.read_text(encoding='utf-8')}")

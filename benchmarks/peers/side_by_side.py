@@ -46,7 +46,7 @@ Times = list[float]
 
 def run(quick: bool) -> list[Measurement]:
     """Each repetition measures one after the other; both servers run all the time."""
-    with data_folder() as folder, mlflow_server(folder) as mlflow:
+    with data_folder() as folder, mlflow_server(folder, quick) as mlflow:
         return [*_commands(mlflow, quick), *_queries(mlflow, quick)]
 
 
