@@ -18,6 +18,7 @@ from litestar.template import TemplateConfig
 from adapters.access.oidc import provider_in
 from adapters.observability import tracing
 from adapters.settings import Settings
+from adapters.training.trainer_seeds import apply_at_start
 from api.access.accounts import AccountController
 from api.access.guard import Authentication, guard, known_caller, refuse_unguarded
 from api.access.invitations import InvitationController
@@ -111,6 +112,7 @@ from api.training.jobs import JobController
 from api.training.live import LiveController
 from api.training.metrics import TrainingMetricsController
 from api.training.onnx import OnnxController
+from api.training.seeds import SeedController
 from api.training.take_away import TakeAwayController
 from api.training.trainers import TrainerController
 from api.training.version_page import VersionPages
@@ -159,6 +161,7 @@ API = Router(
         EventController,
         WorkerController,
         TrainerController,
+        SeedController,
         JobController,
         WebhookController,
         TransparencyController,
@@ -297,6 +300,7 @@ async def _backend_of(app: Litestar) -> AsyncIterator[None]:
     def prepare_the_rest() -> None:
         documented_parameters(app)
         app.state.made()
+        apply_at_start(backend.store, backend.data)
 
     # Before somebody has to wait for it.
     threads.submit(prepare_the_rest)

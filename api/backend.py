@@ -149,6 +149,7 @@ class Backend:
         one_training = partial(one_at_a_time, self.committed)
         self.trainings = TrainingLimit(self.store, settings.max_trainings, one_training)
         self.gate = Gate(allowed_in(settings.webhook_allow))
+        self.data = settings.data
         self.webhook_timeout = settings.webhook_timeout_seconds
         self.overview = Overview(url, self.queue_monitor, self.blobs, self.store)
         self.limits = ImageLimits(settings.max_upload_bytes, settings.max_image_pixels)

@@ -46,6 +46,26 @@ class Trainers:
         body = answers.TrainerForm(kinds=[*kinds], settings=[*settings])
         self._client.send(operations.set_trainer_form(trainer_id, body))
 
+    def seeds(self) -> Rows[answers.IssuedSeed]:
+        """The last seed of each trainer's worker, with revoked ones."""
+        return Rows(self._client.send(operations.list_trainer_seeds()).items)
+
+    def issue_seed(
+        self,
+        trainer_id: str,
+        worker: str,
+        *,
+        project_id: str | None = None,
+        key: str | None = None,
+    ) -> answers.SeedAnswer:
+        """A seed for a worker that takes its jobs, of one project or of all. It is shown once."""
+        body = answers.NewSeed(worker=worker, project_id=project_id)
+        return self._client.send(operations.issue_trainer_seed(trainer_id, body), key=key)
+
+    def revoke_seed(self, trainer_id: str, worker: str) -> answers.SeedAnswer:
+        """Cut a worker off."""
+        return self._client.send(operations.revoke_trainer_seed(trainer_id, worker))
+
     def retire(self, trainer_id: str) -> None:
         """Retire it: it takes no more trainings."""
         self._client.send(operations.retire_trainer(trainer_id))

@@ -43,7 +43,11 @@ LONGEST_LINE = 1 << 22
 MOST_DELIVERIES = 5
 """A job whose process dies so often fails: it would do so for ever."""
 
+LAST_SECONDS = 5.0
+
 _AWAY = (NatsError, TimeoutError, OSError)
+_REFUSED = "authorization violation"
+"""What nats-server says to somebody whose seed it does not know."""
 
 log = logging.getLogger("stemma_trainer")
 
@@ -67,14 +71,17 @@ class Trainer:
 
     @property
     def queue(self) -> str:
-        return "trainer--" + self.name.replace("/", "--")
+        own = "trainer--" + self.name.replace("/", "--")
+        given = os.environ.get("STEMMA_QUEUE", "")
+        return given if given.startswith(f"{own}--") else own  # that of another worker is none
 
     def serve(self, *, jobs: int | None = None) -> None:
         """Take jobs until the process is stopped, or a number of jobs; with the command-line
         argument `form`, write the form instead.
 
         STEMMA_API_URL, STEMMA_NATS_URL, STEMMA_NATS_SEED (a seed, or the file of one) and
-        STEMMA_WORKER_NAME name the servers and the worker.
+        STEMMA_WORKER_NAME name the servers and the worker; STEMMA_QUEUE names the queue of
+        a seed that is bound to a project.
         """
         if ASSIGNMENT in os.environ and rank():
             run_follower(self.function, self.device)
@@ -119,7 +126,18 @@ async def _serve(trainer: Trainer, jobs: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     login = {"nkeys_seed_str": settings.seed} if settings.seed else {}
-    client = await nats.connect(settings.nats_url, max_reconnect_attempts=-1, **login)
+    refused = False
+
+    async def failed(error: Exception) -> None:
+        nonlocal refused
+        log.warning("NATS: %s", error or type(error).__name__)
+        if _REFUSED in str(error).lower():
+            refused = True
+            stop.set()
+
+    client = await nats.connect(
+        settings.nats_url, max_reconnect_attempts=-1, error_cb=failed, **login
+    )
     js = client.jetstream(domain=contract.DOMAIN if settings.seed else None)
     done = 0
     try:
@@ -129,7 +147,15 @@ async def _serve(trainer: Trainer, jobs: int | None) -> None:
                 await _Delivery(trainer, settings, js, message).work(stop)
                 done += 1
     finally:
-        await client.close()
+        await _at_last(client.close())
+    if refused:
+        raise SystemExit(f"NATS refuses the seed of worker {settings.worker}: it was revoked")
+
+
+async def _at_last(work: Awaitable[object]) -> None:
+    """What is done at the end, if NATS is there."""
+    with suppress(*_AWAY):
+        await asyncio.wait_for(work, LAST_SECONDS)
 
 
 async def _fetch(js: JetStreamContext, queue: str) -> Msg:
@@ -234,7 +260,7 @@ class _Delivery:
             await asyncio.to_thread(store.forget)
             await self._acknowledge()
         elif handed_back:
-            await self._message.nak()
+            await _at_last(self._message.nak())
         elif self._message.metadata.num_delivered >= MOST_DELIVERIES:
             await self._fail(
                 f"the training process ended {MOST_DELIVERIES} times without a result, the last"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,40 @@ class NatsAccess:
             ]
             self._save(msgspec.structs.replace(access, users=users))
 
+    def has_worker(self, name: str) -> bool:
+        """Whether a worker of this name was created here, not by the API."""
+        own = (NatsRole.WORKER, name)
+        return any((user.role, user.name) == own and not user.issued for user in self.users())
+
+    def sync(self, issued: Callable[[], Sequence[User]]) -> bool:
+        """Let in exactly these of the users whose seeds the API made; whether that is a change.
+
+        They are read while nobody else writes, so that the last to write has seen the newest. A
+        worker that was created here keeps its name: one of that name is left out.
+        """
+        with waiting_lock(self._file):
+            access = self._read()
+            made_here = [user for user in access.users if not user.issued]
+            taken = {(user.role, user.name) for user in made_here}
+            users = [
+                *made_here,
+                *(user for user in issued() if (user.role, user.name) not in taken),
+            ]
+            if users == access.users:
+                return False
+            self._save(msgspec.structs.replace(access, users=users))
+            return True
+
     def remove(self, role: NatsRole, name: str) -> None:
         """Remove a user and its seed. Raises `SettingsError`."""
         with waiting_lock(self._file):
             access = self._read()
             others = [user for user in access.users if (user.role, user.name) != (role, name)]
+            if any(user.issued for user in access.users if user not in others):
+                raise SettingsError(
+                    f"the API issued the seed of {role} {name}: `stemma trainers revoke-seed`"
+                    " revokes it"
+                )
             if len(others) == len(access.users):
                 raise SettingsError(f"there is no {role} {name}; `stemma nats list` lists all")
             self._save(msgspec.structs.replace(access, users=others))

@@ -46,12 +46,16 @@ class NatsRole(StrEnum):
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user with its own key; `queue` is the one that a worker pulls jobs from."""
+    """A user with its own key; `queue` is the one that a worker pulls jobs from.
+
+    Those that are `issued` follow from the log: the API made their seeds, and no file has them.
+    """
 
     role: NatsRole
     name: str
     key: str
     queue: str = "default"
+    issued: bool = False
 
     @property
     def account(self) -> str:

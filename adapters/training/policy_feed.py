@@ -32,7 +32,6 @@ from application.log.store import Store
 from application.training import control, policies
 from application.training.job_tokens import JobTokens
 from domain.trace_context import span_id_of, traceparent
-from domain.trainers.trainer import queue_of
 from domain.training.jobs import AnyJob, TrainerJob, purpose_of
 from domain.training.messages import DesiredState
 
@@ -130,7 +129,7 @@ class _Publisher:
 
     def _subject(self, job: AnyJob) -> str:
         """A trainer's jobs have a queue of their own: no other worker could carry them out."""
-        return job_subject(queue_of(job.trainer) if isinstance(job, TrainerJob) else self._queue)
+        return job_subject(job.queue if isinstance(job, TrainerJob) else self._queue)
 
     def open_queue(self, queue: str) -> None:
         self._wait(ensure_job_consumer(self._js, queue, self._ack_wait))

@@ -13,16 +13,19 @@ from api.http.parameters import Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, render
 from api.training.workers import UnfinishedVersion, as_seen, unfinished
 from application.access.access import Caller
+from application.training.seeds import IssuedSeed, list_seeds
 from domain.access.roles import Right
 from domain.training.messages import WorkerPresence
-from projections.dataset.catalog import CATALOG, find_view
+from projections.dataset.catalog import CATALOG, find_project, find_view, list_projects
 from projections.engine.failing import Failing, failing_among
 from projections.registry import READ_MODELS
 from projections.training.library_queries import find_version
 from projections.training.models_library import MODELS_LIBRARY
+from projections.training.trainers import TRAINERS, TrainerRow, list_trainers
 from projections.training.version_progress import VERSION_PROGRESS, find_progress
 
 VERSIONS_A_PAGE = 50
+PROJECTS_OFFERED = 200
 
 
 class WorkersPage(Page, frozen=True, kw_only=True):
@@ -30,7 +33,8 @@ class WorkersPage(Page, frozen=True, kw_only=True):
     does not answer.
 
     `trained` are the versions that workers train, by id; `views` are names of views by id;
-    `failing` are read models that fail.
+    `failing` are read models that fail. Who may issue seeds sees `trainers`, their `seeds`, and the
+    `projects` that one may be bound to; for others they are None.
     """
 
     pool: WorkerPool | None
@@ -41,6 +45,17 @@ class WorkersPage(Page, frozen=True, kw_only=True):
     views: dict[str, str]
     first: bool
     following: str | None
+    trainers: list[TrainerRow] | None
+    seeds: list[IssuedSeed] | None
+    projects: dict[str, str]
+
+    @property
+    def bindings(self) -> list[tuple[str, str]]:
+        """What a seed may be for."""
+        return [("", "All projects"), *self.projects.items()]
+
+    def seeds_of(self, trainer: TrainerRow) -> list[IssuedSeed]:
+        return [seed for seed in self.seeds or () if seed.trainer_id == trainer.trainer_id]
 
     def at(self, worker: WorkerPresence) -> UnfinishedVersion | None:
         return None if worker.version_id is None else self.trained.get(worker.version_id)
@@ -88,7 +103,25 @@ def _page(
             for view_id in {item.version.view_id for item in shown}
             if (view := find_view(connection, view_id)) is not None
         }
+    trainers, seeds, projects = None, None, {}
+    if caller.grants.may(Right.ADMINISTER):
+        seeds = list_seeds(backend.store)
+        with backend.reading(None, TRAINERS, CATALOG) as (connection, _):
+            live = {seed.trainer_id for seed in seeds if not seed.revoked}
+            trainers = [
+                trainer
+                for trainer in list_trainers(connection, retired=True)
+                if not trainer.retired or trainer.trainer_id in live
+            ]
+            offered = list_projects(connection, limit=PROJECTS_OFFERED)
+            projects = {project.project_id: project.name for project in offered}
+            for key in {seed.project_id for seed in seeds} - {None, *projects}:
+                found = find_project(connection, str(key))
+                projects |= {found.project_id: found.name} if found else {}
     return WorkersPage(
+        trainers=trainers,
+        seeds=seeds,
+        projects=projects,
         position=queue.position,
         api="/api/v1/workers",
         pool=pool,

@@ -10,6 +10,7 @@ import msgspec
 from application.handle import new_metadata
 from application.log.store import Store
 from application.training.job_tokens import JobTokens
+from application.training.seeds import is_revoked
 from domain.aggregates import VERSION
 from domain.errors import Conflict, Invalid, Refusal
 from domain.event import Event, Recorded
@@ -76,6 +77,7 @@ class Ingest:
         self._is_uploaded = is_uploaded
         self.feed = feed
         self._versions: dict[str, _CachedVersion] = {}
+        self._revoked: dict[tuple[str, str], bool] = {}
 
     def position(self) -> int:
         """The sequence up to which the feed has been ingested."""
@@ -93,6 +95,7 @@ class Ingest:
         reports = [decoded for message in messages if (decoded := _decode(message)) is not None]
         streams = {VERSION.stream(decoded.report.version_id) for decoded in reports}
         kept = streams & self._versions.keys()
+        self._revoked.clear()
         self._load(streams)
         try:
             events = [event for decoded in reports for event in self._record(decoded, kept)]
@@ -162,13 +165,23 @@ class Ingest:
         return self._events_of(decoded, cached.version)
 
     def _check(self, report: Report, cached: _CachedVersion) -> None:
-        """Raises `Conflict` for a report by a worker that did not receive the job."""
+        """Raises `Conflict` for a report by a worker that did not receive the job, or has no seed
+        any more."""
         guarded = report.purpose in cached.guarded
         if self._tokens is not None and guarded and not self._tokens.fits(report):
             raise Conflict(
                 f"worker {report.worker} did not prove that it was given the job; update it if it"
                 " runs an older version"
             )
+        trainer = cached.version.created.trainer if cached.version else None
+        if trainer is not None and self._is_revoked(trainer.trainer_id, report.worker):
+            raise Conflict(f"the seed of worker {report.worker} was revoked")
+
+    def _is_revoked(self, trainer_id: str, worker: str) -> bool:
+        key = trainer_id, worker
+        if key not in self._revoked:
+            self._revoked[key] = is_revoked(self._store, trainer_id, worker)
+        return self._revoked[key]
 
     def _events_of(self, decoded: "_Decoded", version: Version | None) -> list[Event]:
         """Raises `Conflict` or `NotFound` for a report that is to be skipped."""

@@ -13,9 +13,11 @@ from application.log.store import Store
 from application.training.histories import describe, history_of
 from application.training.suggestions import unannotated
 from application.training.test_evaluations import manifest_of_test_set
-from domain.aggregates import EXPERIMENT, VERSION
+from domain.aggregates import EXPERIMENT, TRAINER, VERSION
 from domain.event import Recorded, name_of
-from domain.trainers.trainer import TrainerRegistered, queue_of
+from domain.trainers.seed import SeedIssued
+from domain.trainers.trainer import Trainer, TrainerRegistered, queue_of
+from domain.trainers.trainer import require as require_trainer
 from domain.training import manifest
 from domain.training import version as versions
 from domain.training.jobs import AnyJob, OnnxJob, PredictJob, TrainerJob
@@ -44,6 +46,7 @@ REACTS_TO = [
         VersionSuggestionsRequested,
         VersionOnnxRequested,
         TrainerRegistered,
+        SeedIssued,
     )
 ]
 ACTOR = "policy"
@@ -71,6 +74,8 @@ def react(store: Store, effects: Effects, recorded: Recorded) -> None:
             _dispatch_onnx(store, effects, recorded, recorded.event)
         case TrainerRegistered(name=name):
             effects.open_queue(queue_of(name))
+        case SeedIssued(project_id=str(project_id)):
+            effects.open_queue(queue_of(_trainer(store, recorded.entity_id).name, project_id))
 
 
 def manifest_of(store: Store, created: VersionCreated) -> Iterator[ManifestLine]:
@@ -156,6 +161,7 @@ def _dispatch(store: Store, effects: Effects, recorded: Recorded) -> None:
             validation_images=frozen.validation_images,
             correlation_id=recorded.metadata.correlation_id,
             deliveries_before=version.delivery,
+            queue=_trainer(store, created.trainer.trainer_id).queue(created.project_id),
         )
         effects.dispatch(job)
         return
@@ -219,6 +225,12 @@ def _dispatch_onnx(
         deliveries_before=current.delivery,
     )
     effects.dispatch(job)
+
+
+def _trainer(store: Store, trainer_id: str) -> Trainer:
+    stream = TRAINER.stream(trainer_id)
+    events = store.streams([stream])[stream]
+    return require_trainer(TRAINER.fold(recorded.event for recorded in events))
 
 
 def version_of(store: Store, version_id: str) -> Version:

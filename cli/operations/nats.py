@@ -102,6 +102,27 @@ def remove(kind: str, name: str, folder: Path | None) -> None:
 
 
 @nats.command()
+@_Folder
+def sync(folder: Path | None) -> None:
+    """Let in the workers of trainers whose seeds the API has issued, and cut off revoked ones.
+
+    It reads the event log. `stemma up` does it by itself.
+    """
+    from adapters.settings import load_settings
+    from adapters.training.trainer_seeds import sync_seeds
+    from application.log.store import Store
+
+    access = _access(folder)
+    store = Store(load_settings().require("database_url"), pool_size=1)
+    try:
+        changed = sync_seeds(store, access)
+    finally:
+        store.close()
+    click.echo("the credentials have changed" if changed else "the credentials are up to date")
+    _reload(access, folder)
+
+
+@nats.command()
 def streams() -> None:
     """Create the streams, or update them to what this version needs."""
     from adapters.nats.jetstream import make_streams

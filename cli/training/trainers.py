@@ -9,9 +9,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from cli.calls import calling
+from cli.calls import calling, find_project
 from cli.client import ApiClient, ApiProblem
-from cli.output import json_option, print_json
+from cli.output import json_option, print_json, print_list
 
 
 @click.group()
@@ -54,6 +54,58 @@ def retire_command(name: str) -> None:
     """Retire the trainer NAME: it trains no new versions."""
     with calling() as client:
         client.command(f"{_path(client, name)}/retire", None)
+
+
+@trainers.command("seeds")
+@json_option
+def seeds_command(as_json: bool) -> None:
+    """List the seeds of trainers' workers, with revoked ones."""
+    with calling(exact=as_json) as client:
+        items = client.query("trainers/seeds")["items"]
+    columns = ("worker", "trainer", "project", "state", "queue")
+    print_list(items, columns, _seed_row, as_json=as_json)
+
+
+def _seed_row(seed: dict[str, Any]) -> tuple[str, ...]:
+    state = "revoked" if seed["revoked"] else "issued"
+    project = seed["project_id"] or "all"
+    return seed["worker"], seed["trainer"], project, state, seed["queue"]
+
+
+@trainers.command("issue-seed")
+@click.argument("name")
+@click.argument("worker")
+@click.option("--project", help="Its project, by name or id: only its jobs, and nobody else's.")
+def issue_seed_command(name: str, worker: str, project: str | None) -> None:
+    """Write a new seed for WORKER, which takes jobs of the trainer NAME.
+
+    It is written once, to the standard output: put it into a file that only its owner can read.
+    """
+    with calling() as client:
+        project_id = None if project is None else find_project(client, project)
+        if project is not None and project_id is None:
+            raise ApiProblem(f"project {project!r} not found; `stemma projects list` lists all")
+        body = {"worker": worker, "project_id": project_id}
+        answer = client.command(f"{_path(client, name)}/seeds", body)
+    click.echo(answer["seed"])
+    click.echo(f"STEMMA_WORKER_NAME={worker} STEMMA_QUEUE={answer['queue']}", err=True)
+    _warn_unless_applied(answer)
+
+
+@trainers.command("revoke-seed")
+@click.argument("name")
+@click.argument("worker")
+def revoke_seed_command(name: str, worker: str) -> None:
+    """Cut off WORKER of the trainer NAME."""
+    with calling() as client:
+        answer = client.delete(f"{_path(client, name)}/seeds/{quote(worker, safe='')}")
+    click.echo(f"the seed of {worker} is revoked", err=True)
+    _warn_unless_applied(answer)
+
+
+def _warn_unless_applied(answer: dict[str, Any]) -> None:
+    if not answer["applied"]:
+        click.echo("NATS does not have the change yet: run `stemma nats sync` beside it", err=True)
 
 
 @trainers.command("list")

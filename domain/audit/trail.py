@@ -31,6 +31,7 @@ from domain.library.model import Model, ModelCreated, ModelForked, VersionNumber
 from domain.library.view import ChildViewAdded, ModelRegistered, View, ViewCreated
 from domain.subscriptions.webhook import WebhookRegistered
 from domain.text import escaped
+from domain.trainers.seed import SeedIssued
 from domain.training.version import Version, VersionCreated
 
 
@@ -134,7 +135,7 @@ def mentions(event: Event) -> list[str]:
             return [PROJECT.stream(event.project_id)]
         case ModelCreated() | ChildViewAdded():
             return [VIEW.stream(event.view_id)]
-        case WebhookRegistered(project_id=str(project_id)):
+        case WebhookRegistered(project_id=str(project_id)) | SeedIssued(project_id=str(project_id)):
             return [PROJECT.stream(project_id)]
         case (
             ValidationSplitDrawn(stratified_by=str(view_id))

@@ -1,11 +1,12 @@
 """Descriptions of a trainer's events on the trail."""
 
-from domain.audit.trail_descriptions import Description
+from domain.audit.trail_descriptions import Description, States, named_in
 from domain.event import Event
 from domain.trainers import trainer
+from domain.trainers.seed import SeedIssued, SeedRevoked
 
 
-def of_trainer(event: Event, subject: str) -> Description | None:
+def of_trainer(event: Event, subject: str, states: States) -> Description | None:
     """The description, or None for an event that is not about a trainer."""
     match event:
         case trainer.TrainerRegistered() as made:
@@ -17,6 +18,12 @@ def of_trainer(event: Event, subject: str) -> Description | None:
             return Description(f"{subject} trains {', '.join(changed.kinds)}: {_form(changed)}")
         case trainer.TrainerRetired():
             return Description(f"{subject} retired")
+        case SeedIssued() as issued:
+            project = issued.project_id
+            of = "all projects" if project is None else named_in(states, f"project-{project}")
+            return Description(f"{subject}: worker {issued.worker} got a seed for jobs of {of}")
+        case SeedRevoked(worker=worker):
+            return Description(f"{subject}: the seed of worker {worker} was revoked")
     return None
 
 

@@ -60,7 +60,7 @@ def describe(recorded: Recorded, states: States, after: object) -> Description:
         case WEBHOOK.kind:
             description = of_webhook(recorded.event, subject, states)
         case TRAINER.kind:
-            description = of_trainer(recorded.event, subject)
+            description = of_trainer(recorded.event, subject, states)
         case ACCOUNT.kind:
             description = of_account(recorded.event, subject, states)
         case KEY.kind:

@@ -9,6 +9,14 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import KINDS
 from domain.trainers.form import Setting, Value, check_form, digest_of
+from domain.trainers.seed import (
+    IssueSeed,
+    RevokeSeed,
+    Seed,
+    SeedIssued,
+    SeedRevoked,
+    check_seed,
+)
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_NAME = 80
@@ -56,15 +64,26 @@ class TrainerUse(msgspec.Struct, frozen=True):
 
 
 class Trainer(msgspec.Struct, frozen=True):
+    """`seeds` are those of its workers, by their names, with revoked ones."""
+
     name: str
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
     format: str
     retired: bool = False
+    seeds: dict[str, Seed] = {}
 
     @property
     def form(self) -> str:
         return digest_of(self.kinds, self.settings)
+
+    def queue(self, project_id: str) -> str:
+        """The queue of a project's jobs: one of its own while the project has workers of its own
+        for this trainer."""
+        own = any(
+            seed.project_id == project_id and not seed.revoked for seed in self.seeds.values()
+        )
+        return queue_of(self.name, project_id if own else None)
 
 
 class RegisterTrainer(msgspec.Struct, frozen=True):
@@ -83,7 +102,7 @@ class RetireTrainer(msgspec.Struct, frozen=True):
     pass
 
 
-Command = RegisterTrainer | ChangeForm | RetireTrainer
+Command = RegisterTrainer | ChangeForm | RetireTrainer | IssueSeed | RevokeSeed
 
 
 def trainer_id(name: str) -> str:
@@ -91,9 +110,11 @@ def trainer_id(name: str) -> str:
     return str(uuid.uuid5(_NAMES, name))
 
 
-def queue_of(name: str) -> str:
-    """The queue of a trainer's jobs. No name has two hyphens in a row."""
-    return "trainer--" + name.replace("/", "--")
+def queue_of(name: str, project_id: str | None = None) -> str:
+    """The queue of a trainer's jobs, or of those of a project whose own workers take them. No name
+    and no id has two hyphens in a row."""
+    queue = "trainer--" + name.replace("/", "--")
+    return queue if project_id is None else f"{queue}--{project_id}"
 
 
 def evolve(trainer: Trainer | None, event: Event) -> Trainer | None:
@@ -104,6 +125,12 @@ def evolve(trainer: Trainer | None, event: Event) -> Trainer | None:
             return msgspec.structs.replace(trainer, kinds=event.kinds, settings=event.settings)
         case TrainerRetired() if trainer is not None:
             return msgspec.structs.replace(trainer, retired=True)
+        case SeedIssued() if trainer is not None:
+            issued = {event.worker: Seed(event.key, event.project_id)}
+            return msgspec.structs.replace(trainer, seeds=trainer.seeds | issued)
+        case SeedRevoked(worker=worker) if trainer is not None and worker in trainer.seeds:
+            seed = msgspec.structs.replace(trainer.seeds[worker], revoked=True)
+            return msgspec.structs.replace(trainer, seeds=trainer.seeds | {worker: seed})
     return trainer
 
 
@@ -123,6 +150,23 @@ def decide(command: Command, trainer: Trainer | None) -> list[Event]:
             return [TrainerFormChanged(command.kinds, command.settings)]
         case RetireTrainer():
             return [] if current.retired else [TrainerRetired()]
+        case IssueSeed():
+            return [_issue(command, current)]
+        case RevokeSeed(worker):
+            if worker not in current.seeds:
+                raise NotFound(f"trainer {current.name} has no worker {worker[:100]!r}")
+            return [] if current.seeds[worker].revoked else [SeedRevoked(worker)]
+
+
+def _issue(command: IssueSeed, current: Trainer) -> SeedIssued:
+    check_seed(command)
+    known = current.seeds.get(command.worker)
+    if known is not None and not known.revoked:
+        raise Conflict(
+            f"worker {command.worker} has a seed; revoke it first to issue another",
+            field="worker",
+        )
+    return SeedIssued(command.worker, command.key, command.project_id)
 
 
 def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:

@@ -79,7 +79,8 @@ class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
     """Train one attempt of a version with a trainer's own code, on the frozen manifest.
 
     `settings` are by the keys of the trainer's form, whose sha256 is `form`. `contract` is the
-    version of this contract. The other fields are as in a `TrainJob`.
+    version of this contract. `queue` is the one that it is sent to. The other fields are as in a
+    `TrainJob`.
     """
 
     version_id: str
@@ -97,6 +98,7 @@ class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
     deliveries_before: int = 0
     token: str = ""
     contract: int = CONTRACT
+    queue: str = ""
 
     @property
     def key(self) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from domain.event import Recorded
 from domain.trainers.form import Setting, digest_of
+from domain.trainers.seed import SeedIssued, SeedRevoked
 from domain.trainers.trainer import (
     TrainerFormChanged,
     TrainerRegistered,
@@ -60,6 +61,7 @@ _change = (
         revision=bindparam("to"),
     )
 )
+_revise = update(trainers).where(_own).values(revision=bindparam("to"))
 _retire = update(trainers).where(_own).values(retired=True, revision=bindparam("to"))
 
 
@@ -89,6 +91,8 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_change, own | form)
         case TrainerRetired():
             yield Write(_retire, own)
+        case SeedIssued() | SeedRevoked():
+            yield Write(_revise, own)
 
 
 TRAINERS = ReadModel("trainers_v1", metadata, event_by_event(project), ("trainer.",))

@@ -105,6 +105,7 @@ from domain.subscriptions.webhook import (
     WebhookSecretRotated,
 )
 from domain.trainers.form import Choice, Flag, Number, Text
+from domain.trainers.seed import SeedIssued, SeedRevoked
 from domain.trainers.trainer import (
     TrainerFormChanged,
     TrainerRegistered,
@@ -289,6 +290,8 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     TrainerFormChanged(("classification",), (Number("penalty", 0.01),)),
     TrainerRetired(),
+    SeedIssued("gpu7", "U" + "A" * 55, "project-1"),
+    SeedRevoked("gpu7"),
     DatasetFrozen(SHA, 1438, 359, {"concept-1": 700, "concept-2": 738}, SHA[::-1], 12),
     VersionTrainingStarted(1, 2, "worker-1", "cuda:0", {"torch": "2.11.0"}, 42, SHA),
     TrainingStepAdvanced("training", "running", 0.375),

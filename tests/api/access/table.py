@@ -159,6 +159,9 @@ read anywhere          GET    /api/v1/trainers
 read anywhere          GET    /api/v1/trainers/{trainer_id}
 administer everywhere  PUT    /api/v1/trainers/{trainer_id}/form
 administer everywhere  POST   /api/v1/trainers/{trainer_id}/retire
+administer everywhere  GET    /api/v1/trainers/seeds
+administer everywhere  POST   /api/v1/trainers/{trainer_id}/seeds
+administer everywhere  DELETE /api/v1/trainers/{trainer_id}/seeds/{worker}
 read anywhere          GET    /api/v1/status
 read anywhere          GET    /api/v1/metrics
 account                GET    /api/v1/about

@@ -106,6 +106,7 @@ class Doors:
                 "digest": first["blob"],
                 "epoch": "1",
                 "item": "none",
+                "worker": "none",
                 "key": image,
                 "path": "openapi.json",
             }
