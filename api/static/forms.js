@@ -6,6 +6,7 @@ import { listOf } from "./form_list.js";
 import * as messages from "./messages.js";
 import { clearProblem, showProblem } from "./problems.js";
 
+const LEAVING_MS = 10_000;
 const unanswered = new WeakMap();
 
 export function sendForms() {
@@ -23,6 +24,7 @@ async function submit(form) {
   if (form.ariaBusy === "true") return;
   clearProblem(form);
   form.ariaBusy = "true";
+  let isLeaving = false;
   try {
     const body = contentOf(form);
     if (!(await confirmed(form))) return;
@@ -30,7 +32,8 @@ async function submit(form) {
     const key = keyOf(form, `${method} ${action} ${JSON.stringify(body)}`);
     const answer = await call(method, action, { body, key });
     unanswered.delete(form);
-    if (form.dataset.then) follow(form.dataset.then, answer);
+    isLeaving = Boolean(form.dataset.then);
+    if (isLeaving) follow(form.dataset.then, answer);
     // The form itself may have been replaced meanwhile, as part of a live page.
     else document.dispatchEvent(new CustomEvent("answered", { detail: { form, answer } }));
   } catch (problem) {
@@ -38,7 +41,12 @@ async function submit(form) {
     if (problem.answered) unanswered.delete(form);
     showProblem(form, problem);
   } finally {
-    form.ariaBusy = null;
+    const free = () => (form.ariaBusy = null);
+    // Where the next page is slow to come, a second click would do it a second time.
+    if (isLeaving) {
+      setTimeout(free, LEAVING_MS);
+      addEventListener("pageshow", free, { once: true });
+    } else free();
   }
 }
 

@@ -48,6 +48,20 @@ def test_a_form_sent_before_its_script_has_run_is_sent_by_it(site: Scene, page: 
     assert urlsplit(page.url)[2:4] == (address, "")
 
 
+def test_clicks_until_the_next_page_is_there_do_it_once(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda made: sent.append(made.url) if made.method == "POST" else None)
+    page.goto("/")
+    page.get_by_role("button", name="New project").first.click()
+    page.get_by_label("Name", exact=True).fill("Clicked twice")
+    page.evaluate("""() => {
+        const form = document.querySelector("#new-project form");
+        setInterval(() => form.requestSubmit(), 1);
+    }""")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Clicked twice")
+    assert len(sent) == 1
+
+
 def test_buttons_used_before_the_scripts_have_run_work_then(site: Scene, page: Page) -> None:
     site.project("Early")
     site.visible()
