@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import nats
@@ -34,7 +34,7 @@ from stemma_trainer.child import (
 )
 from stemma_trainer.contract import Assignment, Job, Report
 from stemma_trainer.form import Form
-from stemma_trainer.provenance import declare
+from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
 from stemma_trainer.store import JobStore
 
@@ -66,7 +66,8 @@ class Trainer:
         device: str,
     ) -> None:
         self.name, self.form, self.function, self.device = name, form, function, device
-        self._code = Path(inspect.getfile(function)).parent / code
+        own = Path(inspect.getfile(function))
+        self._code = Code(own.parent / code, own)
         self._packages = packages
 
     @property
@@ -91,6 +92,7 @@ class Trainer:
             sys.stdout.write(self.form.json().decode() + "\n")
         else:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+            _check_archive(self._code)
             asyncio.run(_serve(self, jobs))
 
 
@@ -107,6 +109,20 @@ def trainer(
         return Trainer(name, form, function, code=code, packages=packages, device=device)
 
     return make
+
+
+def _check_archive(code: Code) -> None:
+    left_out = code.packed().left_out
+    if problem := missing(code, left_out):
+        _refuse(problem)
+    if left_out:
+        log.warning(summary(left_out))
+
+
+def _refuse(problem: str) -> NoReturn:
+    """End the process before it has begun, as for a wrong command line."""
+    sys.stderr.write(f"{problem}\n")
+    raise SystemExit(2)
 
 
 class _Settings:
