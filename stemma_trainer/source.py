@@ -38,18 +38,16 @@ SECRET_CONTENTS = re.compile(
 )
 
 
-SKIPPED_FOLDERS = frozenset(
-    [
-        ".git",
-        ".ipynb_checkpoints",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        "__pycache__",
-        "node_modules",
-        "site-packages",
-    ]
-)
+SKIPPED_FOLDERS = {
+    ".git",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+    "node_modules",
+    "site-packages",
+}
 ENVIRONMENT = "pyvenv.cfg"
 """The file that makes a folder a virtual environment; such folders are skipped, too."""
 
