@@ -16,6 +16,7 @@ from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait
 from api.http.schemas import NewName
 from api.training.corrected import corrected_since
+from api.training.known_trainers import listing_trainers
 from api.training.schemas import (
     CorrectedSince,
     NewVersion,
@@ -313,4 +314,6 @@ def _train(
     status_code: int = 200,
 ) -> Response[CommandResult]:
     """Carry out a command that starts a training of an account."""
-    return respond(backend.trainings.handle(envelope(request, content), decide), status_code)
+    with listing_trainers(backend):
+        outcome = backend.trainings.handle(envelope(request, content), decide)
+    return respond(outcome, status_code)
