@@ -29,7 +29,7 @@ from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.live import either, message
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait, position_in
 from api.http.schemas import Kind
-from api.training.known_trainers import listing_trainers
+from api.known_trainers import listing_trainers
 from application.experiments.experiments import Plan, start_experiment, stop_experiment
 from application.training.trainers import TrainerChoice
 from domain.access.roles import Right

@@ -18,8 +18,8 @@ from api.dataset.uploads import receive
 from api.http.commands import CommandResult, carry_out
 from api.http.parameters import HttpRequest, Served
 from api.http.schemas import Strict
+from api.known_trainers import listing_trainers
 from api.training.jobs import MOST_CHECKPOINT_BYTES, StoredFile, store_file
-from api.training.known_trainers import listing_trainers
 from application.handle import Decided, Session
 from application.training.trainers import TrainerChoice
 from application.training.versions import dataset_of_view, train_view

@@ -15,8 +15,8 @@ from api.encoded_versions import listing
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait
 from api.http.schemas import NewName
+from api.known_trainers import listing_trainers
 from api.training.corrected import corrected_since
-from api.training.known_trainers import listing_trainers
 from api.training.schemas import (
     CorrectedSince,
     NewVersion,
