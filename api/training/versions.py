@@ -207,7 +207,7 @@ class VersionController(Controller):
 
         async def look() -> VersionView:
             version, position, before, warnings, corrected = await asyncio.to_thread(read)
-            waiting = await waiting_for(backend, before)
+            waiting = await waiting_for(backend, version_id, before)
             return VersionView(version, position, waiting, warnings, corrected)
 
         view = await once_ended(
