@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-ID_WIDTH = 36
 _WIDE = 10_000
+_WHOLE = ("id", "queue")
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
@@ -25,22 +26,36 @@ def print_json(value: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None
 ) -> None:
-    """Write a table. Columns named `id`, or that end with it, are never cut.
+    """Write a table. Columns of ids and queues are never cut: those named `id` or `queue`, or whose
+    name ends so.
 
     In a pipe, a row is one line of any width.
     """
+    table_console().print(table_of(columns, rows, title=title))
+
+
+def table_of(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    whole: Sequence[str] = (),
+) -> Table:
+    """A table, in which the columns `whole` are not cut either."""
+    rows = list(rows)
     table = Table(title=title, title_justify="left")
-    for name in columns:
-        is_id = name == "id" or name.endswith(" id")
+    for place, name in enumerate(columns):
+        is_whole = name.rpartition(" ")[2] in _WHOLE or name in whole
+        longest = max((cell_len(row[place]) for row in rows), default=0)
         table.add_column(
             name,
             overflow="fold",
-            no_wrap=is_id,
-            min_width=ID_WIDTH if is_id else None,
+            no_wrap=is_whole,
+            min_width=max(longest, cell_len(name)) if is_whole else None,
         )
     for row in rows:
         table.add_row(*row)
-    table_console().print(table)
+    return table
 
 
 def table_console() -> Console:

@@ -5,11 +5,12 @@ import hashlib
 import os
 import platform
 import sys
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from stemma_trainer.source import git, pack
+from stemma_trainer.source import Source, git, not_skipped, pack
 
 IMAGE = "TRAINER_IMAGE_DIGEST"
 """The environment variable with the digest of the container's image."""
@@ -25,24 +26,61 @@ class Declared(NamedTuple):
     archive: bytes
 
 
-def declare(name: str, code: Path, packages: tuple[str, ...]) -> Declared:
+class Code(NamedTuple):
+    """The folder of a trainer's code, and the file in it that has the trainer's function."""
+
+    folder: Path
+    own: Path
+
+    @property
+    def own_name(self) -> str | None:
+        """Relative to the folder; None if it is elsewhere."""
+        own, folder = self.own.parent.resolve() / self.own.name, self.folder.resolve()
+        return own.relative_to(folder).as_posix() if own.is_relative_to(folder) else None
+
+    def packed(self) -> Source:
+        return pack(self.folder, self.own_name)
+
+
+def missing(code: Code, left_out: dict[str, str]) -> str | None:
+    """Why the archive would not have the trainer's own file, and what to do; None if it has."""
+    if code.own_name is None:
+        why = f"it is not in the folder {code.folder}: set `code` of @trainer(…) to a folder above"
+    elif reason := left_out.get(code.own_name):
+        why = f"{reason}: rename the file, or move what is to blame out of it"
+    else:
+        return None
+    return (
+        f"the archive of the code would not have the trainer's own file {code.own}, because {why}"
+    )
+
+
+def summary(left_out: dict[str, str]) -> str:
+    """How many files the archive leaves out, and why, in a line."""
+    reasons = Counter(left_out.values()).most_common()
+    files = f"{len(left_out):,} file{'' if len(left_out) == 1 else 's'}"
+    why = ", ".join(f"{count:,} because {reason}" for reason, count in reasons)
+    return f"the archive of the code leaves out {files}: {why}"
+
+
+def declare(name: str, code: Code, packages: tuple[str, ...]) -> Declared:
     """The code's digest, the commit of its repository and what differs from it, the digests of a
     lock file and of the container's image, the command, the account of the machine, and the
     versions of packages."""
     facts = {
         "trainer": name,
-        "trainer code": code_digest(code),
+        "trainer code": code_digest(code.folder),
         "command": " ".join(sys.orig_argv)[:1000],
         "account": _account(),
         "python": platform.python_version(),
     }
-    if commit := git(code, "rev-parse", "HEAD"):
+    if commit := git(code.folder, "rev-parse", "HEAD"):
         facts["git commit"] = commit.decode().strip()
-        difference = git(code, "diff", "HEAD") or b""
+        difference = git(code.folder, "diff", "HEAD") or b""
         facts["git difference"] = hashlib.sha256(difference).hexdigest() if difference else "none"
     for lock in _LOCKS:
-        if (code / lock).is_file():
-            facts[lock] = hashlib.sha256((code / lock).read_bytes()).hexdigest()
+        if (code.folder / lock).is_file():
+            facts[lock] = hashlib.sha256((code.folder / lock).read_bytes()).hexdigest()
             break
     if image := os.environ.get(IMAGE):
         facts["image"] = image[:200]
@@ -51,7 +89,7 @@ def declare(name: str, code: Path, packages: tuple[str, ...]) -> Declared:
             facts[package] = version(package)
         except PackageNotFoundError:
             continue
-    source = pack(code)
+    source = code.packed()
     if source.left_out:
         facts["left out of the archive"] = _listed(source.left_out)
     return Declared(facts, source.content)
@@ -73,9 +111,11 @@ def _listed(left_out: dict[str, str]) -> str:
 def code_digest(code: Path) -> str:
     """The sha256 over the names and contents of the Python files of a folder, in order."""
     digest = hashlib.sha256()
-    for path in sorted(code.rglob("*.py")):
-        if any(part.startswith(".") for part in path.relative_to(code).parts):
-            continue
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(code).as_posix()}\0{len(content)}\0".encode() + content)
+    paths = (path.relative_to(code) for path in sorted(code.rglob("*.py")))
+    names = [
+        path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)
+    ]
+    for name in not_skipped(code, names):
+        content = (code / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import nats
+from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from stemma_trainer import contract
@@ -32,10 +30,12 @@ from stemma_trainer.child import (
     run_child,
     run_follower,
 )
+from stemma_trainer.connection import AWAY, Connection
 from stemma_trainer.contract import Assignment, Job, Report
 from stemma_trainer.form import Form
-from stemma_trainer.provenance import declare
+from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
+from stemma_trainer.settings import Settings, read_settings, refuse
 from stemma_trainer.store import JobStore
 
 BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
@@ -44,10 +44,6 @@ MOST_DELIVERIES = 5
 """A job whose process dies so often fails: it would do so for ever."""
 
 LAST_SECONDS = 5.0
-
-_AWAY = (NatsError, TimeoutError, OSError)
-_REFUSED = "authorization violation"
-"""What nats-server says to somebody whose seed it does not know."""
 
 log = logging.getLogger("stemma_trainer")
 
@@ -66,7 +62,8 @@ class Trainer:
         device: str,
     ) -> None:
         self.name, self.form, self.function, self.device = name, form, function, device
-        self._code = Path(inspect.getfile(function)).parent / code
+        own = Path(inspect.getfile(function))
+        self._code = Code(own.parent / code, own)
         self._packages = packages
 
     @property
@@ -91,7 +88,9 @@ class Trainer:
             sys.stdout.write(self.form.json().decode() + "\n")
         else:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-            asyncio.run(_serve(self, jobs))
+            settings = read_settings()
+            _check_archive(self._code)
+            asyncio.run(_serve(self, settings, jobs))
 
 
 def trainer(
@@ -109,52 +108,45 @@ def trainer(
     return make
 
 
-class _Settings:
-    def __init__(self) -> None:
-        self.api_url = os.environ["STEMMA_API_URL"]
-        self.nats_url = os.environ["STEMMA_NATS_URL"]
-        self.worker = os.environ.get("STEMMA_WORKER_NAME", "trainer")
-        given = os.environ.get("STEMMA_NATS_SEED", "")
-        is_file = given.startswith("/")
-        self.seed = Path(given).read_text(encoding="utf-8").strip() if is_file else given
-        default = Path(tempfile.gettempdir()) / "stemma-trainer"
-        self.cache = os.environ.get("STEMMA_TRAINER_CACHE", str(default))
+def _check_archive(code: Code) -> None:
+    left_out = code.packed().left_out
+    if problem := missing(code, left_out):
+        refuse(problem)
+    if left_out:
+        log.warning(summary(left_out))
 
 
-async def _serve(trainer: Trainer, jobs: int | None) -> None:
-    settings, stop = _Settings(), asyncio.Event()
+async def _serve(trainer: Trainer, settings: Settings, jobs: int | None) -> None:
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    login = {"nkeys_seed_str": settings.seed} if settings.seed else {}
-    refused = False
-
-    async def failed(error: Exception) -> None:
-        nonlocal refused
-        log.warning("NATS: %s", error or type(error).__name__)
-        if _REFUSED in str(error).lower():
-            refused = True
-            stop.set()
-
-    client = await nats.connect(
-        settings.nats_url, max_reconnect_attempts=-1, error_cb=failed, **login
-    )
-    js = client.jetstream(domain=contract.DOMAIN if settings.seed else None)
-    done = 0
-    try:
-        while not stop.is_set() and (jobs is None or done < jobs):
-            message = await _unless(stop, _fetch(js, trainer.queue))
-            if message is not None:
-                await _Delivery(trainer, settings, js, message).work(stop)
-                done += 1
-    finally:
-        await _at_last(client.close())
-    if refused:
+    connection = Connection(settings, stop)
+    client = await _unless(stop, connection.open())
+    if client is not None:
+        try:
+            await _take_jobs(trainer, settings, client, stop, jobs)
+        finally:
+            await _at_last(client.close())
+    if connection.refused:
         raise SystemExit(f"NATS refuses the seed of worker {settings.worker}: it was revoked")
+
+
+async def _take_jobs(
+    trainer: Trainer, settings: Settings, client: Client, stop: asyncio.Event, jobs: int | None
+) -> None:
+    js = client.jetstream(domain=contract.DOMAIN if settings.seed else None)
+    log.info("waiting for jobs of %s in queue %s", trainer.name, trainer.queue)
+    done = 0
+    while not stop.is_set() and (jobs is None or done < jobs):
+        message = await _unless(stop, _fetch(js, trainer.queue))
+        if message is not None:
+            await _Delivery(trainer, settings, js, message).work(stop)
+            done += 1
 
 
 async def _at_last(work: Awaitable[object]) -> None:
     """What is done at the end, if NATS is there."""
-    with suppress(*_AWAY):
+    with suppress(*AWAY):
         await asyncio.wait_for(work, LAST_SECONDS)
 
 
@@ -168,7 +160,7 @@ async def _fetch(js: JetStreamContext, queue: str) -> Msg:
                 await bound.unsubscribe()
         except TimeoutError:
             continue
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("jobs cannot be fetched: %s", error or type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -177,7 +169,7 @@ class _Delivery:
     """One delivery of a job, whose message is acknowledged once its last report is stored."""
 
     def __init__(
-        self, trainer: Trainer, settings: _Settings, js: JetStreamContext, message: Msg
+        self, trainer: Trainer, settings: Settings, js: JetStreamContext, message: Msg
     ) -> None:
         self._trainer, self._settings, self._js, self._message = trainer, settings, js, message
         self._secret = os.urandom(16).hex()
@@ -193,7 +185,9 @@ class _Delivery:
             return
         job = self._job
         self._number = job.deliveries_before + self._message.metadata.num_delivered
-        log.info("version %s: attempt %d, delivery %d", job.version_id, job.attempt, self._number)
+        log.info(
+            "version %s begins: attempt %d, delivery %d", job.version_id, job.attempt, self._number
+        )
         if job.contract not in contract.VERSIONS:
             await self._fail(
                 f"the job has version {job.contract} of the contract, and this trainer supports"
@@ -203,8 +197,7 @@ class _Delivery:
         await self._run_child(stop)
 
     async def _fail(self, reason: str) -> None:
-        await self._publish({"report": "failed", "reason": reason})
-        await self._acknowledge()
+        await self._end({"report": "failed", "reason": reason})
 
     async def _run_child(self, stop: asyncio.Event) -> None:
         orders_in, orders_out = os.pipe()
@@ -252,14 +245,18 @@ class _Delivery:
         await self._settle(status, cancelled=cancelled, handed_back=handed_back)
 
     async def _settle(self, status: int, *, cancelled: bool, handed_back: bool) -> None:
-        if self._ended or status == SUPERSEDED:
-            return  # a superseded run touches nothing, not even the message
+        if self._ended:
+            return
+        if status == SUPERSEDED:  # it touches nothing, not even the message
+            log.info("version %s ended here: a later delivery continues it", self._job.version_id)
+            return
         if cancelled:
-            log.info("version %s is cancelled", self._job.version_id)
+            log.info("version %s ended: it was cancelled", self._job.version_id)
             store = JobStore(self._job, self._settings.api_url)
             await asyncio.to_thread(store.forget)
             await self._acknowledge()
         elif handed_back:
+            log.info("version %s ended here: another worker continues it", self._job.version_id)
             await _at_last(self._message.nak())
         elif self._message.metadata.num_delivered >= MOST_DELIVERIES:
             await self._fail(
@@ -267,15 +264,20 @@ class _Delivery:
                 f" time with status {status}"
             )
         else:
-            log.warning("the training process ended with status %d", status)
+            log.warning(
+                "version %s ended here: its process had status %d; it is delivered again",
+                self._job.version_id,
+                status,
+            )
             await self._message.nak(delay=LOOK_SECONDS)
 
     async def _forward(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
             body = json.loads(line)
-            await self._publish(body)
             if body["report"] in {"completed", "failed"}:
-                await self._acknowledge()
+                await self._end(body)
+            else:
+                await self._publish(body)
             self._order({"published": self._sequence})
 
     async def _publish(self, body: dict[str, Any]) -> None:
@@ -296,6 +298,14 @@ class _Delivery:
         subject, payload = f"stemma.reports.{worker}.{job.version_id}", msgspec.json.encode(report)
         await _until_done(lambda: self._js.publish(subject, payload, timeout=5, headers=headers))
 
+    async def _end(self, body: dict[str, Any]) -> None:
+        """Publish the last report; the job is done with it."""
+        await self._publish(body)
+        await self._acknowledge()
+        reason = f": {body['reason']}" if body["report"] == "failed" else ""
+        ended = f"version {self._job.version_id} ended: {body['report']}{reason}"
+        log.info("%s", " ".join(ended.split()))
+
     async def _acknowledge(self) -> None:
         await _until_done(lambda: self._message.ack_sync(timeout=5))
         self._ended = True
@@ -310,7 +320,7 @@ class _Delivery:
             "since": datetime.now(UTC).isoformat(),
         }
         while True:
-            with suppress(*_AWAY):
+            with suppress(*AWAY):
                 beat = beat or await self._beat()
                 if time.monotonic() - beaten >= beat:
                     beaten = time.monotonic()
@@ -350,7 +360,7 @@ async def _until_done(attempt: Callable[[], Awaitable[object]]) -> None:
         try:
             await attempt()
             return
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("NATS: %s; retrying", error or type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +38,20 @@ SECRET_CONTENTS = re.compile(
 )
 
 
+SKIPPED_FOLDERS = {
+    ".git",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+    "node_modules",
+    "site-packages",
+}
+ENVIRONMENT = "pyvenv.cfg"
+"""The file that makes a folder a virtual environment; such folders are skipped, too."""
+
+
 class Source(NamedTuple):
     """The archive's bytes, and why each file that was left out was."""
 
@@ -45,8 +59,11 @@ class Source(NamedTuple):
     left_out: dict[str, str]
 
 
-def pack(folder: Path) -> Source:
-    """The archive of a folder's files, a tar with gzip. Links are left out."""
+def pack(folder: Path, first: str | None = None) -> Source:
+    """The archive of a folder's files, a tar with gzip. Links are left out.
+
+    `first` names the file that is put in before all others, even if git ignores it.
+    """
     left_out: dict[str, str] = {}
     packed = io.BytesIO()
     size = count = 0
@@ -54,7 +71,7 @@ def pack(folder: Path) -> Source:
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for name, content in _files(folder, left_out):
+        for name, content in _files(folder, first, left_out):
             problem = _problem(name, content)
             if problem is None and (size + len(content) > MOST_BYTES or count >= MOST_FILES):
                 problem = "the archive would be too large"
@@ -76,13 +93,34 @@ def _problem(name: str, content: bytes) -> str | None:
     return None
 
 
-def _files(folder: Path, left_out: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    names = sorted(_names(folder))
-    if len(names) > MOST_NAMES:
-        left_out[names[MOST_NAMES]] = f"there are more than {MOST_NAMES:,} files"
+def not_skipped(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """The names of those files that are in no virtual environment, cache or folder of packages."""
+    skipped = {".": False}
+
+    def is_skipped(inner: str) -> bool:
+        if inner not in skipped:
+            above, _, own = inner.rpartition("/")
+            skipped[inner] = (
+                own in SKIPPED_FOLDERS
+                or is_skipped(above or ".")
+                or (folder / inner / ENVIRONMENT).is_file()
+            )
+        return skipped[inner]
+
+    return (name for name in names if not is_skipped(name.rpartition("/")[0] or "."))
+
+
+def _files(
+    folder: Path, first: str | None, left_out: dict[str, str]
+) -> Iterator[tuple[str, bytes]]:
+    names = sorted(not_skipped(folder, _names(folder) - {first}))
+    if first is not None:
+        names.insert(0, first)
+    for name in names[MOST_NAMES:]:
+        left_out[name] = f"there are more than {MOST_NAMES:,} files"
     for name in names[:MOST_NAMES]:
         path = folder / name
-        if path.is_symlink() or not path.is_file():
+        if not path.is_file() or (path.is_symlink() and name != first):
             continue
         try:
             with path.open("rb") as file:

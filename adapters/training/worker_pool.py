@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError, NotFoundError
 
-from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, WORKERS_STREAM, jetstream
+from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, WORKERS_STREAM, jetstream, job_consumer
 from adapters.nats.login import nats_login
 from adapters.settings import Settings
 from domain.training.messages import WorkerPresence
@@ -31,11 +31,15 @@ class QueueUnreachable(Exception):
 
 
 class WorkerPool(msgspec.Struct, frozen=True):
-    """The live workers, by name, and how many jobs wait or are in progress."""
+    """The live workers, by name, and how many jobs wait or are in progress.
+
+    `by_queue` counts, for each queue, the workers that ask for a job or have one.
+    """
 
     workers: list[WorkerPresence]
     waiting: int
     in_work: int
+    by_queue: dict[str, int] = {}
 
 
 class QueueMonitor:
@@ -47,23 +51,26 @@ class QueueMonitor:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._looking = asyncio.Lock()
-        self._online: int | None = None
+        self._pool: WorkerPool | None = None
         self._looked_at = -FRESH_SECONDS
 
     async def worker_pool(self) -> WorkerPool:
         """Raises `QueueUnreachable`."""
         return await self.query(read_worker_pool)
 
-    async def online(self) -> int | None:
-        """How many workers are online, as of a second ago at most; None if NATS does not answer."""
+    async def online(self, queue: str | None = None) -> int | None:
+        """How many workers are online, or those of a trainer's queue, as of a second ago at most;
+        None if NATS does not answer."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
                 try:
-                    self._online = len((await self.worker_pool()).workers)
+                    self._pool = await self.worker_pool()
                 except QueueUnreachable:
-                    self._online = None
+                    self._pool = None
                 self._looked_at = time.monotonic()
-            return self._online
+            if self._pool is None:
+                return None
+            return len(self._pool.workers) if queue is None else self._pool.by_queue.get(queue, 0)
 
     async def query(
         self,
@@ -112,7 +119,12 @@ async def read_worker_pool(js: JetStreamContext) -> WorkerPool:
         return WorkerPool([], 0, 0)
     # A job leaves the stream when it is done: a job that no worker holds is waiting.
     in_work = sum(consumer.num_ack_pending or 0 for consumer in consumers)
-    return WorkerPool(workers, max(jobs - in_work, 0), in_work)
+    by_queue = {
+        consumer.name.removeprefix(job_consumer("")): (consumer.num_waiting or 0)
+        + (consumer.num_ack_pending or 0)
+        for consumer in consumers
+    }
+    return WorkerPool(workers, max(jobs - in_work, 0), in_work, by_queue)
 
 
 async def _workers(js: JetStreamContext) -> list[WorkerPresence]:

@@ -29,6 +29,7 @@ from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.live import either, message
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait, position_in
 from api.http.schemas import Kind
+from api.known_trainers import listing_trainers
 from application.experiments.experiments import Plan, start_experiment, stop_experiment
 from application.training.trainers import TrainerChoice
 from domain.access.roles import Right
@@ -248,11 +249,12 @@ def _start(
         trainer=None if own is None else TrainerChoice(own, data.settings),
         varied=data.varied,
     )
-    outcome = backend.trainings.handle(
-        envelope(request, data),
-        lambda session: start_experiment(session, view_id, plan, backend.weights),
-        more=concurrency,
-    )
+    with listing_trainers(backend):
+        outcome = backend.trainings.handle(
+            envelope(request, data),
+            lambda session: start_experiment(session, view_id, plan, backend.weights),
+            more=concurrency,
+        )
     return respond(outcome, 201)
 
 

@@ -18,6 +18,7 @@ from api.dataset.uploads import receive
 from api.http.commands import CommandResult, carry_out
 from api.http.parameters import HttpRequest, Served
 from api.http.schemas import Strict
+from api.known_trainers import listing_trainers
 from api.training.jobs import MOST_CHECKPOINT_BYTES, StoredFile, store_file
 from application.handle import Decided, Session
 from application.training.trainers import TrainerChoice
@@ -106,7 +107,8 @@ class AdoptionController(Controller):
             adoption = _adoption(backend, view_id, data)
             return train_view(session, view_id, data.name, {}, trainer=choice, adopted=adoption)
 
-        return carry_out(backend, request, data, decide, status_code=201)
+        with listing_trainers(backend):
+            return carry_out(backend, request, data, decide, status_code=201)
 
 
 def _adoption(backend: Backend, view_id: str, data: NewAdoption) -> Adoption:

@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import AtLeast, Served
+from api.training.waiting import trainer_queue
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
 from domain.formatting import estimate
@@ -30,8 +31,9 @@ READ = (CATALOG, DATASET, MODELS_LIBRARY, VERSION_PROGRESS)
 class TrainingEstimate(msgspec.Struct, frozen=True):
     """What a training would be, were it started now.
 
-    `trainings_before` are queued or run in the same queue. `seconds` are those of the training
-    alone, without the wait. They are measured ones of earlier trainings, `timing`, with the same
+    `trainings_before` are queued or run in the same queue. With a trainer, `workers_online` are
+    those of its queue, who alone can take the job. `seconds` are those of the training alone,
+    without the wait. They are measured ones of earlier trainings, `timing`, with the same
     architecture and size of images; both are null where there are none, and for trainers.
     `duration` says it in a sentence.
     """
@@ -69,10 +71,11 @@ class TrainingEstimateController(Controller):
     ) -> TrainingEstimate:
         """Its images, what is queued before it, and about how long it takes, if that is known."""
         chosen = _options_in(options)
-        online = await backend.queue_monitor.online()
-        return await asyncio.to_thread(
-            _estimate, backend, view_id, preset, chosen, trainer, online, at_least
+        found, queue = await asyncio.to_thread(
+            _estimate, backend, view_id, preset, chosen, trainer, at_least
         )
+        online = await backend.queue_monitor.online(queue)
+        return msgspec.structs.replace(found, workers_online=online)
 
 
 def _options_in(text: str) -> dict[str, Any]:
@@ -88,9 +91,9 @@ def _estimate(
     preset: str | None,
     chosen: dict[str, Any],
     trainer: str | None,
-    online: int | None,
     at_least: int | None,
-) -> TrainingEstimate:
+) -> tuple[TrainingEstimate, str | None]:
+    """Without the workers online, and the queue of the trainer whose workers count."""
     timing: Timing | None = None
     options: TrainingOptions | None = None
     with backend.reading(at_least, *READ) as (connection, position):
@@ -106,16 +109,18 @@ def _estimate(
         before = count_unfinished(connection, trainer)
     images = _train_images(view.kind, counts, options)
     seconds = _seconds(timing, options, images)
-    return TrainingEstimate(
+    queue = None if trainer is None else trainer_queue(backend, trainer, view.project_id)
+    found = TrainingEstimate(
         train_images=images,
         validation_images=counts.annotated.validation,
-        workers_online=online,
+        workers_online=None,
         trainings_before=before,
         timing=timing,
         seconds=seconds,
         duration=_in_words(seconds, timing, options),
         position=position,
     )
+    return found, queue
 
 
 def _train_images(kind: str, counts: ViewCounts, options: TrainingOptions | None) -> int:

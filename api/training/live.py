@@ -133,7 +133,7 @@ async def _events(
             if progress != shown:
                 yield message("progress", progress, position)
                 shown = progress
-            was, waiting = waiting, await waiting_for(backend, before)
+            was, waiting = waiting, await waiting_for(backend, version_id, before)
             if waiting not in (None, was):
                 yield message("waiting", waiting, position)
             seen = max(seen, position)

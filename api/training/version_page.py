@@ -138,7 +138,7 @@ class VersionPages(Controller):
         as_of: AsOf = None,
     ) -> Template:
         page, before = await asyncio.to_thread(_page, backend, version_id, overlay, at_least, as_of)
-        waiting = await waiting_for(backend, before)
+        waiting = await waiting_for(backend, version_id, before)
         return render("training/version.html", msgspec.structs.replace(page, waiting=waiting))
 
 

@@ -15,6 +15,7 @@ from api.encoded_versions import listing
 from api.http.commands import CommandResult, Named, envelope, named, respond
 from api.http.parameters import AsOf, AtLeast, Cursor, HttpRequest, Limit, Served, Wait
 from api.http.schemas import NewName
+from api.known_trainers import listing_trainers
 from api.training.corrected import corrected_since
 from api.training.schemas import (
     CorrectedSince,
@@ -206,7 +207,7 @@ class VersionController(Controller):
 
         async def look() -> VersionView:
             version, position, before, warnings, corrected = await asyncio.to_thread(read)
-            waiting = await waiting_for(backend, before)
+            waiting = await waiting_for(backend, version_id, before)
             return VersionView(version, position, waiting, warnings, corrected)
 
         view = await once_ended(
@@ -313,4 +314,6 @@ def _train(
     status_code: int = 200,
 ) -> Response[CommandResult]:
     """Carry out a command that starts a training of an account."""
-    return respond(backend.trainings.handle(envelope(request, content), decide), status_code)
+    with listing_trainers(backend):
+        outcome = backend.trainings.handle(envelope(request, content), decide)
+    return respond(outcome, status_code)

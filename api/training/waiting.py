@@ -1,9 +1,45 @@
 """What a queued version waits for: the read models know what is before it, NATS the workers."""
 
+import asyncio
+from typing import NamedTuple
+
 from api.backend import Backend
+from domain.aggregates import TRAINER
+from domain.trainers.trainer import queue_of, trainer_id
 from domain.training.waiting import Waiting
+from projections.training.library_queries import find_version
+from projections.training.models_library import MODELS_LIBRARY
 
 
-async def waiting_for(backend: Backend, before: int | None) -> Waiting | None:
+class TrainerQueue(NamedTuple):
+    """A trainer's name, and the queue of its jobs."""
+
+    trainer: str
+    queue: str
+
+
+async def waiting_for(backend: Backend, version_id: str, before: int | None) -> Waiting | None:
     """With so many trainings before it; None if it is not queued."""
-    return None if before is None else Waiting(before, await backend.queue_monitor.online())
+    if before is None:
+        return None
+    own = await asyncio.to_thread(_of_version, backend, version_id)
+    if own is None:
+        return Waiting(before, await backend.queue_monitor.online())
+    return Waiting(before, await backend.queue_monitor.online(own.queue), own.trainer)
+
+
+def _of_version(backend: Backend, version_id: str) -> TrainerQueue | None:
+    with backend.reading(None, MODELS_LIBRARY) as (connection, _):
+        version = find_version(connection, version_id)
+    if version is None or version.trainer is None:
+        return None
+    name = version.trainer.name
+    return TrainerQueue(name, trainer_queue(backend, name, version.project_id))
+
+
+def trainer_queue(backend: Backend, name: str, project_id: str) -> str:
+    """The queue to which a job of a project would be sent now."""
+    stream = TRAINER.stream(trainer_id(name))
+    events = backend.store.streams([stream])[stream]
+    trainer = TRAINER.fold(recorded.event for recorded in events)
+    return queue_of(name) if trainer is None else trainer.queue(project_id)

@@ -6,7 +6,6 @@ from contextlib import closing
 import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from rich.console import Console
 from rich.table import Table
 
 from adapters.health.consumer_lag import (
@@ -28,8 +27,10 @@ from adapters.training.worker_pool import (
 )
 from application.log.store import Store
 from application.webhooks import all_endpoints
+from cli.output import table_console, table_of
 from domain.formatting import moment
 from domain.text import escaped, escaped_lines
+from domain.training.messages import WorkerPresence
 from projections.engine.failing import Failing
 from projections.engine.scratch import running_builds
 
@@ -57,7 +58,7 @@ def print_status(settings: Settings) -> None:
     ]
     settings.require("nats_url")
     broker = asyncio.run(_from_nats(settings, database))
-    console = Console(markup=False)
+    console = table_console()
     if (runtime := read_runtime(settings.data)) is not None:
         console.print(f"running at {runtime.api_url}", soft_wrap=True)
     console.print(_positions(database, others, broker))
@@ -144,11 +145,10 @@ def _processes(heartbeats: list[ServiceHeartbeat]) -> Table:
 
 
 def _workers(pool: WorkerPool) -> Table:
-    workers = Table("worker", "device", "trains", "since", "trouble")
-    for worker in pool.workers:
-        since = moment(worker.since)
-        trains = worker.version_id or "nothing"
-        workers.add_row(
-            worker.worker, escaped(worker.device), trains, since, escaped(worker.trouble)
-        )
-    return workers
+    columns = ("worker", "device", "trains", "since", "trouble")
+    return table_of(columns, map(_worker_row, pool.workers), whole=["trains"])
+
+
+def _worker_row(worker: WorkerPresence) -> tuple[str, ...]:
+    trains, since = worker.version_id or "nothing", moment(worker.since)
+    return worker.worker, escaped(worker.device), trains, since, escaped(worker.trouble)

@@ -55,8 +55,11 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
 
 
 def _told(waiting: Waiting) -> str:
-    start = ": start one with `stemma run worker`" if waiting.workers_online == 0 else ""
-    return f"{waiting}{start}"
+    if waiting.workers_online != 0:
+        return str(waiting)
+    if waiting.trainer is not None:
+        return f"{waiting}; start it with `{waiting.command}`"
+    return f"{waiting}: start one with `{waiting.command}`"
 
 
 def _metrics_table(latest: dict[str, tuple[int, float]]) -> Table:

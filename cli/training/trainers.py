@@ -6,12 +6,10 @@ from urllib.parse import quote
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from cli.calls import calling, find_project
 from cli.client import ApiClient, ApiProblem
-from cli.output import json_option, print_json, print_list
+from cli.output import json_option, print_list
 
 
 @click.group()
@@ -115,14 +113,17 @@ def list_command(retired: bool, as_json: bool) -> None:
     """List trainers, with their settings and queues."""
     with calling(exact=as_json) as client:
         items = client.query("trainers", retired=retired)["items"]
-    if as_json:
-        print_json(items)
-        return
-    table = Table("name", "trains", "settings", "queue")
-    for trainer in items:
-        settings = ", ".join(f"{one['key']}={one['default']}" for one in trainer["settings"])
-        table.add_row(trainer["name"], ", ".join(trainer["kinds"]), settings, trainer["queue"])
-    Console().print(table)
+    print_list(items, ("name", "trains", "settings", "queue"), _trainer_row, as_json=as_json)
+
+
+def _trainer_row(trainer: dict[str, Any]) -> tuple[str, ...]:
+    settings = ", ".join(f"{one['key']}={_plain(one['default'])}" for one in trainer["settings"])
+    return trainer["name"], ", ".join(trainer["kinds"]), settings, trainer["queue"]
+
+
+def _plain(value: object) -> object:
+    """A whole number without `.0`: numbers of a form are those of JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _form(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cli.output import json_option, print_json
 from cli.training.demo_screen import watch
 from domain.training.form_controls import ANY, Control, Form, resolve
 from domain.training.version import READY
+from domain.training.waiting import START_TRAINER, workers_of
 
 PRESET = click.option(
     "--preset", metavar="NAME",
@@ -62,6 +63,11 @@ def train_command(
             query = {key: value for key, value in given.items() if value is not None}
             estimate = client.query(f"views/{view_id}/versions/estimate", **query)
             click.echo(estimate["duration"], err=True)
+        elif not follow:
+            estimate = client.query(f"views/{view_id}/versions/estimate", trainer=trainer)
+            if estimate["workers_online"] == 0:
+                online = workers_of(trainer, 0)
+                click.echo(f"{online}; start it with `{START_TRAINER}`", err=True)
         page = f"{load_settings().require('api_url')}/versions/{version_id}"
         click.echo(f"watch it at {page}", err=True)
         if follow:

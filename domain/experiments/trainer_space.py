@@ -152,7 +152,7 @@ def _one(setting: Setting, value: object) -> Any:
     try:
         return resolve_setting(setting, value)
     except Invalid as wrong:
-        raise _refused(setting.key, f"has {value!r}: {wrong.detail}") from wrong
+        raise Invalid(wrong.detail, field=f"varied.{setting.key}") from wrong
 
 
 def _refused(key: str, detail: str) -> Invalid:

@@ -74,7 +74,7 @@ def check_form(settings: Sequence[Setting]) -> None:
             resolve_setting(setting, setting.default)
         except Invalid as wrong:
             raise Invalid(
-                f"the default of {setting.key}: {wrong.detail}", field=f"settings.{setting.key}"
+                f"the default does not fit: {wrong.detail}", field=f"settings.{setting.key}"
             ) from wrong
 
 
@@ -103,28 +103,34 @@ def resolve_setting(setting: Setting, value: object) -> Value:
         case Number():
             return _number(setting, value)
         case Choice():
-            if not isinstance(value, str) or value not in setting.choices:
-                choices = ", ".join(setting.choices)
-                raise Invalid(f"{value!r} is not one of: {choices}", field=setting.key)
-            return value
+            # `--set side=8` is a number, and a form in the page has only texts.
+            is_int = isinstance(value, int) and not isinstance(value, bool)
+            text = str(value) if is_int else value
+            if not isinstance(text, str) or text not in setting.choices:
+                raise _refused(setting, value, f"one of: {', '.join(setting.choices)}")
+            return text
         case Flag():
             if not isinstance(value, bool):
-                raise Invalid(f"{value!r} is not true or false", field=setting.key)
+                raise _refused(setting, value, "true or false")
             return value
         case Text():
             if not isinstance(value, str):
-                raise Invalid(f"{value!r} is not text", field=setting.key)
+                raise _refused(setting, value, "text")
             return clean_name(value, setting.key) if value else value
 
 
 def _number(setting: Number, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Invalid(f"{value!r} is not a finite number", field=setting.key)
+        raise _refused(setting, value, "a finite number")
     if setting.whole and value != int(value):
-        raise Invalid(f"{value} is not an integer", field=setting.key)
+        raise _refused(setting, value, "a whole number")
     too_small = setting.least is not None and value < setting.least
     if too_small or (setting.most is not None and value > setting.most):
         low = "any" if setting.least is None else f"{setting.least:g}"
         high = "any" if setting.most is None else f"{setting.most:g}"
-        raise Invalid(f"it must be from {low} to {high}, got {value}", field=setting.key)
+        raise _refused(setting, value, f"from {low} to {high}")
     return int(value) if setting.whole else float(value)
+
+
+def _refused(setting: Setting, value: object, right: str) -> Invalid:
+    return Invalid(f"{setting.key} is {value!r}; it must be {right}", field=setting.key)

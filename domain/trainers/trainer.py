@@ -20,6 +20,7 @@ from domain.trainers.seed import (
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_NAME = 80
+NOT_FOUND = "trainer not found"
 _NAMES = uuid.UUID("7c3f6a52-90d5-4b53-9a0e-5f4bb2f1f6c1")
 
 SAFETENSORS, ONNX, OPAQUE = "safetensors", "onnx", "opaque"
@@ -196,13 +197,15 @@ def _check(kinds: tuple[str, ...], settings: tuple[Setting, ...]) -> None:
 
 def require(trainer: Trainer | None) -> Trainer:
     if trainer is None:
-        raise NotFound("trainer not found")
+        raise NotFound(NOT_FOUND)
     return trainer
 
 
 def require_usable(trainer: Trainer | None, kind: str) -> Trainer:
     """The trainer, if it may train a view of this kind now. Raises `NotFound` or `Conflict`."""
-    current = require(trainer)
+    if trainer is None:
+        raise NotFound(NOT_FOUND, field="trainer")
+    current = trainer
     if current.retired:
         raise Conflict(f"trainer {current.name} is retired; choose another", field="trainer")
     if kind not in current.kinds:

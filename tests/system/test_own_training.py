@@ -199,6 +199,23 @@ def test_logistic_regression_becomes_ready_and_its_record_is_true(lab: Lab) -> N
     assert f"whose archive has the sha256 {source}" in reproduced.output
 
 
+def test_a_worker_prints_what_it_waits_for_and_the_begin_and_end_of_each_job(lab: Lab) -> None:
+    path = lab.write("printing", "raise ValueError('two\\nlines')")
+    version_id = lab.train("acme/printing")
+    with subprocess.Popen(
+        [sys.executable, str(path)], env=lab.environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        printed = [process.stderr.readline() for _ in range(2)]
+        while not printed[-1].endswith("ended: failed: ValueError: two lines\n"):
+            printed.append(process.stderr.readline())
+            assert printed[-1]
+        process.terminate()
+    assert "waiting for jobs of acme/printing in queue trainer--acme--printing" in printed[0]
+    assert f"version {version_id} begins: attempt 1, delivery 1" in printed[1]
+    assert f"version {version_id} ended" in printed[-1]
+
+
 def test_a_model_of_before_is_adopted_by_commands(lab: Lab, tmp_path: Path) -> None:
     dataset, predictions, weights = (tmp_path / name for name in ("d.jsonl", "p.parquet", "w.bin"))
     assert lab.run("views", "dataset", lab.view, str(dataset)).exit_code == 0

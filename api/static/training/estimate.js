@@ -33,5 +33,5 @@ function write(footer, found, { trainer }) {
   if (!found) return;
   say("images", messages.images(found.train_images, found.validation_images));
   const queue = messages.queue(found.trainings_before, trainer);
-  say("queue", messages.sentence(queue, ...(trainer ? [] : [messages.workers(found.workers_online)])));
+  say("queue", messages.sentence(queue, messages.workers(found.workers_online, trainer)));
 }

@@ -22,8 +22,12 @@ export const overfitting = ({ epoch, from, to, trainingFrom, trainingTo }) =>
 // What a training would use, in the footer of its dialog.
 export const images = (training, validation) => `${number(training)} training and ${counted(validation, "validation image")}.`;
 export const queue = (before, trainer) => `${before ? number(before) : "No"} training${before === 1 ? "" : "s"} before it${trainer ? ` in the queue of ${trainer}` : ""}`;
-export const workers = (online) => {
+export const workers = (online, trainer) => {
   if (online === null) return "the number of workers online is unknown, because NATS does not answer";
+  if (trainer) {
+    if (online) return `${counted(online, "worker")} of ${trainer} online`;
+    return `no worker of ${trainer} is online; start it with "python YOUR_SCRIPT.py"`;
+  }
   return online ? `${counted(online, "worker")} online` : "no workers online, so it stays queued until one starts";
 };
 export const sentence = (...parts) => `${parts.join("; ")}.`;

@@ -166,7 +166,7 @@ def test_the_dialog_searches_what_the_form_gives(
     dialog.get_by_label("Highest L2 penalty").fill("7")
     dialog.get_by_role("button", name="Start experiment").click()
     expect(dialog.locator("fieldset[name='varied.penalty'] .field-error")).to_contain_text(
-        "must be from 0.0001 to 1, got 7"
+        "penalty is 7.0; it must be from 0.0001 to 1"
     )
     dialog.get_by_label("Highest L2 penalty").fill("0.5")
     dialog.get_by_label("lbfgs").uncheck()

@@ -80,6 +80,29 @@ def test_a_refused_training_says_why(server: Scene) -> None:
         assert told in done.stderr
 
 
+def test_a_refused_training_by_a_trainer_names_the_setting_or_the_trainers(server: Scene) -> None:
+    _, view_id = server.trainable()
+    unknown = run(server, "train", view_id, "--trainer", "acme/own")
+    assert "trainer not found; none is registered: `stemma trainers register`" in unknown.stderr
+    settings = [
+        {"control": "number", "key": "epochs", "default": 8, "whole": True},
+        {"control": "choice", "key": "side", "default": "8", "choices": ["8", "16"]},
+    ]
+    form = {"kinds": ["classification"], "settings": settings}
+    for name in ("acme/a", "acme/b"):
+        server.post("/trainers", form | {"name": name})
+    server.visible()
+    unknown = run(server, "train", view_id, "--trainer", "acme/own")
+    assert "trainer not found; registered: acme/a, acme/b" in unknown.stderr
+    for given, problem in {
+        "epochs=2.5": "epochs is 2.5; it must be a whole number",
+        "side=9": "side is 9; it must be one of: 8, 16",
+    }.items():
+        done = run(server, "train", view_id, "--trainer", "acme/a", "--set", given)
+        assert done.exit_code == 1
+        assert problem in done.stderr
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_followed_to_its_end(server: Scene, fails: bool) -> None:
     _, view_id = server.trainable()

@@ -1,5 +1,6 @@
 """The workers as the API sees them on NATS, and what it says when NATS is away."""
 
+import asyncio
 import io
 import json
 import threading
@@ -11,15 +12,18 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
 from httpx_sse import connect_sse
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from rich.console import Console
 
-from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, ensure_streams, job_subject
+from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, ensure_streams, job_consumer, job_subject
 from adapters.servers.nats import EmbeddedNats
 from cli.client import ApiClient
+from cli.main import main
 from cli.training.demo_screen import watch
+from domain.trainers.trainer import queue_of
 from domain.training.messages import WorkerPresence
 from tests.adapters.running import eventually, kill, with_js
 from tests.api.conftest import serving, settings_at
@@ -105,15 +109,19 @@ def test_what_a_queued_version_waits_for(server: Scene, private_nats: EmbeddedNa
     _, viewer = People(server).join(("viewer", project_id))
     with viewer:
         assert viewer.get(f"/api/v1/versions/{running}").status_code == 404
-        assert waiting(viewer, queued) == {"trainings_before": 1, "workers_online": 0}
+        assert waiting(viewer, queued) == {
+            "trainings_before": 1,
+            "workers_online": 0,
+            "trainer": None,
+        }
     page = server.http.get(f"/versions/{queued}").text
     assert "Queued: 1 training before it, no workers online." in page
     assert "Start one with <code>stemma run worker</code>" in page
     is_online(private_nats, "one", "other")
-    two = {"trainings_before": 1, "workers_online": 2}
+    two = {"trainings_before": 1, "workers_online": 2, "trainer": None}
     eventually(lambda: waiting(server.http, queued) == two)
     kill(private_nats)
-    unknown = {"trainings_before": 1, "workers_online": None}
+    unknown = {"trainings_before": 1, "workers_online": None, "trainer": None}
     eventually(lambda: waiting(server.http, queued) == unknown)
     assert "NATS does not answer" in server.http.get(f"/versions/{queued}").text
     assert waiting(server.http, running) is None
@@ -134,7 +142,7 @@ def test_what_it_waits_for_is_told_live(server: Scene, private_nats: EmbeddedNat
     with connect_sse(server.http, "GET", f"/api/v1/versions/{queued}/events") as source:
         for event in source.iter_sse():
             if event.event == "waiting":
-                told.append(tuple(json.loads(event.data).values()))
+                told.append(tuple(json.loads(event.data).values())[:2])
                 match told[-1]:
                     case (1, 0):
                         is_online(private_nats, "one")
@@ -177,3 +185,42 @@ def test_an_absent_nats_is_said_and_found_again(server: Scene, private_nats: Emb
     assert version_id in page.text
     private_nats.start()
     assert server.http.get("/api/v1/workers").status_code == 200
+
+
+def test_a_version_of_a_trainer_waits_for_workers_of_its_queue(
+    server: Scene, private_nats: EmbeddedNats
+) -> None:
+    server.post("/trainers", {"name": "acme/own", "kinds": ["classification"]})
+    _, view_id = server.trainable()
+    body = {"trainer": "acme/own"}
+    version_id = str(server.post(f"/views/{view_id}/versions", body)["id"])
+    server.visible()
+    is_online(private_nats, "of-the-default-queue")
+    none = {"trainings_before": 0, "workers_online": 0, "trainer": "acme/own"}
+    eventually(lambda: waiting(server.http, version_id) == none)
+    page = server.http.get(f"/versions/{version_id}").text
+    assert "no worker of acme/own is online." in page
+    assert "Start one with <code>python YOUR_SCRIPT.py</code>" in page
+    done = CliRunner().invoke(
+        main, ["train", view_id, "--trainer", "acme/own"], env=server.environment
+    )
+    said = "no worker of acme/own is online; start it with `python YOUR_SCRIPT.py`"
+    assert said in done.stderr
+    estimates = f"/api/v1/views/{view_id}/versions/estimate"
+
+    async def ask(js: JetStreamContext) -> None:
+        config = ConsumerConfig(
+            durable_name=job_consumer(queue_of("acme/own")), ack_policy=AckPolicy.EXPLICIT
+        )
+        await js.add_consumer(JOBS, config)
+        bound = await js.pull_subscribe_bind(config.durable_name, stream=JOBS)
+        asking = asyncio.create_task(bound.fetch(1, timeout=60))
+        try:
+            one = none | {"workers_online": 1}
+            await asyncio.to_thread(eventually, lambda: waiting(server.http, version_id) == one)
+            answer = server.http.get(estimates, params={"trainer": "acme/own"}).json()
+            assert answer["workers_online"] == 1
+        finally:
+            asking.cancel()
+
+    with_js(private_nats.url, ask)

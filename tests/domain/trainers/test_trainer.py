@@ -120,6 +120,14 @@ def test_a_setting_that_does_not_fit_is_refused_by_name(key: str, value: object)
     with pytest.raises(Invalid) as refused:
         resolve_settings(FORM, {key: value})
     assert refused.value.field == key
+    assert key in refused.value.detail
+
+
+def test_a_choice_of_numbers_takes_a_number() -> None:
+    form = (Choice("side", "8", ("8", "16")),)
+    assert resolve_settings(form, {"side": 16}) == {"side": "16"}
+    with pytest.raises(Invalid, match="side is 9; it must be one of: 8, 16"):
+        resolve_settings(form, {"side": 9})
 
 
 def test_a_trainer_trains_its_kinds_until_it_is_retired() -> None:
