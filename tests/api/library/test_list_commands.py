@@ -136,6 +136,24 @@ def test_projects_are_created_and_renamed(zoo: Zoo) -> None:
     assert "project 'Nowhere' not found" in zoo.refusal("views", "list", "Nowhere")
 
 
+def test_of_several_with_a_name_the_ids_are_listed(zoo: Zoo) -> None:
+    twins = [zoo.text("projects", "create", "Twins").strip() for _ in range(2)]
+    refused = zoo.refusal("views", "list", "Twins")
+    assert "2 projects are named 'Twins'" in refused
+    assert all(f"{twin} (created " in refused for twin in twins)
+    assert "no other view" in zoo.refusal("models", "list", f"{twins[0]}/where")
+    views = [
+        zoo.site.post(f"/projects/{twins[0]}/views", {"name": "where", "kind": kind})["id"]
+        for kind in ("detection", "tagging")
+    ]
+    zoo.site.visible()
+    refused = zoo.refusal("models", "list", f"{twins[0]}/where")
+    assert all(f"{view} (" in refused for view in views)
+    assert "has no view 'when'; its views are 'where', 'where'" in zoo.refusal(
+        "models", "list", f"{twins[0]}/when"
+    )
+
+
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:
     done = zoo.run("images", "list", NAME, "--concept", "zero")
     assert done.exit_code == 2
