@@ -154,6 +154,23 @@ def test_of_several_with_a_name_the_ids_are_listed(zoo: Zoo) -> None:
     )
 
 
+def test_a_training_without_validation_images_names_the_command_that_draws_them(zoo: Zoo) -> None:
+    project, view = zoo.site.trainable("Undrawn")
+    for image in zoo.json("images", "list", project):
+        path = f"/api/v1/images/{image['image_id']}/split"
+        assert zoo.site.http.put(path, json={"split": "train"}).status_code == 200
+    zoo.site.visible()
+    assert "stemma projects draw-validation" in zoo.refusal("train", "Undrawn/Which digit")
+    draw = ("projects", "draw-validation", "Undrawn", "--size", "0.2", "--seed", "1")
+    assert zoo.text(*draw) == "train 8, validation 2, test 0\n"
+    by_view = (*draw, "--stratify-by", "Which digit")
+    assert zoo.text(*by_view) == "train 8, validation 2, test 0\n"
+    draw_test = ("projects", "draw-test", project, "--size", "3")
+    assert zoo.text(*draw_test) == "train 5, validation 2, test 3\n"
+    assert zoo.text("train", view, "--name", "Drawn")
+    assert zoo.run("projects", "draw-test", project).exit_code == 2
+
+
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:
     done = zoo.run("images", "list", NAME, "--concept", "zero")
     assert done.exit_code == 2
