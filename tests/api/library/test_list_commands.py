@@ -1,6 +1,7 @@
 """Lists on the command line: tables whose ids can be copied, JSON for programs, things by name."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,6 +170,18 @@ def test_a_training_without_validation_images_names_the_command_that_draws_them(
     assert zoo.text(*draw_test) == "train 5, validation 2, test 3\n"
     assert zoo.text("train", view, "--name", "Drawn")
     assert zoo.run("projects", "draw-test", project).exit_code == 2
+
+
+def test_an_export_of_one_concept(zoo: Zoo, tmp_path: Path) -> None:
+    export = ("export", str(tmp_path / "a.zip"), "--project", NAME, "--format", "csv")
+    zoo.text(*export, "--view", "Which digit", "--concept", "zero")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (name,) = archive.namelist()
+        table = archive.read(name).decode()
+    assert (table.count("zero"), table.count("one")) == (5, 0)
+    chosen = (*export, "--view", "Which digit", "--concept", "ten")
+    assert "no concept 'ten'; it has 'zero', 'one'" in zoo.refusal(*chosen)
+    assert "give one --view" in zoo.refusal(*export, "--concept", "zero")
 
 
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:
