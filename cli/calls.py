@@ -13,9 +13,10 @@ import msgspec
 from adapters.settings import load_settings
 from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from domain.errors import Refusal
-from domain.formatting import counted
+from domain.formatting import moment_of
 
 PAGE = 500
+SHOWN = 20
 
 SET = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE",
@@ -43,11 +44,14 @@ def calling(*, unreachable: int = 1, exact: bool = False) -> Iterator[ApiClient]
 def find_project(client: ApiClient, project: str) -> str | None:
     """The id of the project with this name or id."""
     rows = client.query_all("projects", name=project, limit=PAGE)
-    named = [str(row["project_id"]) for row in rows if row["name"] == project]
+    named = [row for row in rows if row["name"] == project]
     if len(named) > 1:
-        raise ApiProblem(f"{len(named)} projects are named {project!r}; give the id of one")
+        listed = ", ".join(
+            f"{row['project_id']} (created {moment_of(row['created_at'])})" for row in named
+        )
+        raise ApiProblem(f"{len(named)} projects are named {project!r}; give one of {listed}")
     if named:
-        return named[0]
+        return str(named[0]["project_id"])
     try:
         return str(client.query(f"projects/{quote(project, safe='')}")["project"]["project_id"])
     except ApiProblem as problem:
@@ -65,12 +69,18 @@ def require_project(client: ApiClient, project: str) -> str:
 
 
 def view_among(rows: list[dict[str, Any]], view: str) -> str:
-    matches = [row["view_id"] for row in rows if view in (row["view_id"], row["name"])]
-    if len(matches) != 1:
-        raise ApiProblem(
-            f"the project has {counted(len(matches), 'view')} named {view!r}; give an id"
-        )
-    return str(matches[0])
+    """The id of the view with this id or name. Raises `ApiProblem`, with the views there are."""
+    matches = [row for row in rows if view in (row["view_id"], row["name"])]
+    if len(matches) == 1:
+        return str(matches[0]["view_id"])
+    if matches:
+        listed = ", ".join(f"{row['view_id']} ({row['kind']})" for row in matches)
+        raise ApiProblem(f"{len(matches)} views are named {view!r}; give one of {listed}")
+    if not rows:
+        raise ApiProblem(f"the project has no view {view!r}, and no other view")
+    listed = ", ".join(f"{row['name']!r}" for row in rows[:SHOWN])
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    raise ApiProblem(f"the project has no view {view!r}; its views are {listed}{more}")
 
 
 def find_view(client: ApiClient, view: str, *, archived: bool = False) -> dict[str, Any]:

@@ -221,7 +221,12 @@ def demo(
     experiment: bool,
     trials: int | None,
 ) -> None:
-    """Run the end-to-end demo on real images: handwritten digits in, a trained version out."""
+    """Run the end-to-end demo on real images: handwritten digits in, a trained version out.
+
+    With the default epochs and images, the exit status is 1 if the version is not good enough:
+    accuracy below 0.95, for tagging mAP below 0.9, for detection mAP at IoU 0.50 below 0.7, and for
+    --experiment accuracy below 0.99 with the default trials.
+    """
     from cli.demo.demo import run_demo, run_experiment_demo
 
     if images is not None and kind != "classification":

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 import msgspec
@@ -28,6 +29,8 @@ from gpu_worker.stopping import unless
 
 _FETCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.5
+_QUIET_SECONDS = 15.0
+"""In which a backend that starts with the worker makes the queue."""
 _WITHDRAW_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
@@ -72,8 +75,9 @@ async def _work(settings: Settings, training: Gauge, retries: Retries, stop: asy
     publishing: asyncio.Task[None] | None = None
     try:
         publishing = asyncio.create_task(heartbeat.publish())
+        quiet_until = time.monotonic() + _QUIET_SECONDS
         while not stop.is_set():
-            message = await unless(stop, _next_job(js, settings))
+            message = await unless(stop, _next_job(js, settings, quiet_until))
             if message is not None:
                 with training.track_inprogress():
                     await _carry_out(message, client, settings, heartbeat, retries, stop)
@@ -87,12 +91,13 @@ async def _work(settings: Settings, training: Gauge, retries: Retries, stop: asy
         await client.close()
 
 
-async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
+async def _next_job(js: JetStreamContext, settings: Settings, quiet_until: float) -> Msg:
     """Wait for a job.
 
     Each job has a subscription of its own: in one that stayed open, a job that arrived while a
     fetch timed out would wait until the training was over. An error is logged once, until it is
-    another one or is over: there is no queue until the backend has started.
+    another one or is over. There is no queue until the backend has started, so errors before
+    `quiet_until` are for debugging only.
     """
     reported = ""
     while True:
@@ -111,9 +116,11 @@ async def _next_job(js: JetStreamContext, settings: Settings) -> Msg:
             reported = ""
         except (NatsError, OSError) as error:
             reason = str(error) or type(error).__name__
-            if reason != reported:
+            if time.monotonic() < quiet_until:
+                log.debug("jobs cannot be fetched yet; retrying: %s", reason)
+            elif reason != reported:
                 log.warning("jobs cannot be fetched; retrying: %s", reason)
-            reported = reason
+                reported = reason
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

@@ -218,17 +218,25 @@ class Project(Entity):
         *,
         format: Format = "coco",  # noqa: A002
         views: Sequence[View] = (),
+        concepts: Sequence[str] = (),
         images: bool = False,
     ) -> Path:
         """Write its annotations to a zip archive; with `images`, also the files.
 
+        With `concepts`, by label or id, the one view given is exported as if it had no others: an
+        image that is annotated with others only is without concept, or in a classification view not
+        annotated.
+
         It is of one position of the log, so that a download that was cut goes on.
         """
+        if concepts and len(views) != 1:
+            raise StemmaError("concepts are chosen of one view; give one view")
         request = operations.export_annotations(
             self.id,
             format=format,
             view_id=[view.id for view in views] or None,
             images=images,
+            concept_id=[views[0].concept_id(concept) for concept in concepts] or None,
         )
         transport = self.client.transport
         if transport.session.as_of is None:

@@ -23,7 +23,7 @@ from application.log.store import Store
 from domain.dataset.image import Decision, Image
 from domain.dataset.suspects import DECISION_NAMES
 from domain.errors import Conflict, Invalid, NotFound
-from domain.library.view import View
+from domain.library.view import CLASSIFICATION, View
 from domain.text import same_text
 from domain.training.manifest import PlacedImage
 
@@ -34,13 +34,18 @@ _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class ExportRequest(msgspec.Struct, frozen=True):
-    """An export, of all active views if `view_ids` is empty; `with_images` includes the files."""
+    """An export, of all active views if `view_ids` is empty; `with_images` includes the files.
+
+    With `concept_ids` one view is exported as if it had only these concepts: an image that is
+    annotated with others only is without concept, or in a classification view not annotated.
+    """
 
     project_id: str
     format: str
     position: int
     view_ids: tuple[str, ...] = ()
     with_images: bool = False
+    concept_ids: tuple[str, ...] = ()
 
 
 def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[bytes]) -> None:
@@ -57,6 +62,14 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
         raise Invalid(f"format must be one of {writable}, got {request.format!r}", field="format")
     views = _views(store, request)
     declared = _declared(views, request.format)
+    labels = _chosen_labels(views, request)
+    if labels:
+        declared = [
+            msgspec.structs.replace(
+                view, concepts=tuple(name for name in view.concepts if name in labels)
+            )
+            for view in declared
+        ]
 
     def placed() -> Iterator[PlacedImage]:
         return images_at(store, request.project_id, request.position, personal=True)
@@ -65,7 +78,8 @@ def export(store: Store, blobs: BlobStore, request: ExportRequest, into: IO[byte
 
     def images() -> Iterator[SourceImage]:
         for image in placed():
-            yield _source_image(image, names, views)
+            entry = _source_image(image, names, views)
+            yield _with_labels(entry, labels, views) if labels else entry
 
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for written in form.write(declared, images):
@@ -116,6 +130,38 @@ def _views(store: Store, request: ExportRequest) -> dict[str, View]:
             if view.parent_id in ordered or view.parent_id not in chosen
         }
     return ordered
+
+
+def _chosen_labels(views: dict[str, View], request: ExportRequest) -> frozenset[str]:
+    """The labels of the chosen concepts; empty if all are exported."""
+    if not request.concept_ids:
+        return frozenset()
+    if len(request.view_ids) != 1:
+        raise Invalid("concepts are chosen of one view; name the view", field="view_id")
+    (view,) = views.values()
+    unknown = [key for key in request.concept_ids if key not in view.concepts]
+    if unknown:
+        raise NotFound(
+            f"view {view.name!r} had no concept {unknown[0]!r} at position {request.position}",
+            field="concept_id",
+        )
+    return frozenset(view.concepts[key] for key in request.concept_ids)
+
+
+def _with_labels(image: SourceImage, labels: frozenset[str], views: dict[str, View]) -> SourceImage:
+    """The image with the annotations of these labels only.
+
+    If it has others only, it is without concept, which in a classification view it cannot be: then
+    it is not annotated.
+    """
+    classified = {view.name for view in views.values() if view.kind == CLASSIFICATION}
+    kept = {}
+    for name, answer in image.annotations.items():
+        annotations = tuple(one for one in answer.annotations if one.label in labels)
+        decisions = tuple(one for one in answer.decisions if one.label in labels)
+        if annotations or name not in classified:
+            kept[name] = ViewAnnotations(annotations, not annotations, decisions)
+    return msgspec.structs.replace(image, annotations=kept)
 
 
 def _declared(views: dict[str, View], form: str) -> list[DeclaredView]:

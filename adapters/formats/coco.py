@@ -29,7 +29,7 @@ from adapters.formats.coco_file import (
     labels_of,
     parents_of,
 )
-from adapters.formats.image_names import find_image, image_size
+from adapters.formats.image_names import image_size
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -43,6 +43,7 @@ from adapters.formats.items import (
     SourceImage,
     Written,
 )
+from adapters.formats.moved_images import MovedImages
 from adapters.formats.sources import Flaw, joined, printable
 from adapters.formats.splits import absent, file_split, may_be_absent
 from adapters.formats.writing import (
@@ -89,9 +90,10 @@ def _images(
         text = f"category {name!r} is only a parent of others, so it is not a concept"
         yield Note(f"{printable(first)}: category {key}", text)
     seen: set[str] = set()
+    moved = MovedImages(folder)
     while files:
         path = next(iter(files))
-        yield from _FileImages(folder, path, files[path], parents, seen, options).read()
+        yield from _FileImages(folder, path, files[path], parents, seen, moved, options).read()
         del files[path]
 
 
@@ -105,10 +107,11 @@ class _FileImages:
         file: CocoFile,
         parents: Collection[tuple[int, str]],
         seen: set[str],
+        moved: MovedImages,
         options: ReadOptions,
     ) -> None:
         self._folder, self._path, self._file = folder, path, file
-        self._seen, self._options = seen, options
+        self._seen, self._moved, self._options = seen, moved, options
         self._split = file_split(path)
         self._labels = labels_of(path, file, parents)
         folder_path, _, name = path.rpartition("/")
@@ -149,12 +152,13 @@ class _FileImages:
             if (missing := self._missing(image)) is not None:
                 yield missing
                 return
-            path = find_image(self._folder, image.file_name, self._parents)
+            path = self._moved.find(image.file_name, self._parents, self._split)
             self._refuse_second(path)
             size = self._size(image, path)
         except Flaw as flaw:
             yield Problem(self._where(image), str(flaw), path)
             return
+        yield from self._moved.notes(self._where(image))
         labelled, problems = [], []
         for annotation in annotations:
             try:
@@ -177,7 +181,7 @@ class _FileImages:
         if self._split is None or not may_be_absent(self._split):
             return None
         with suppress(Flaw):
-            find_image(self._folder, image.file_name, self._parents)
+            self._moved.find(image.file_name, self._parents, self._split)
             return None
         self._refuse_second(image.file_name)
         return absent(image.file_name, self._where(image), self._split)

@@ -78,8 +78,7 @@ def find_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
 def find_moved_image(folder: Path, path: str, parents: Sequence[str] = ("",)) -> str:
     """As `find_image`, for a path that may be absolute or of a bucket, as `gs://pets/images/a.png`:
     the folders that this source lacks are left out."""
-    scheme = re.match("[a-z0-9]+://", path)
-    rest = path[scheme.end() :] if scheme else path.lstrip("/")
+    rest = written_path(path)
     if rest == path:
         return find_image(folder, path, parents)
     while rest:
@@ -88,6 +87,12 @@ def find_moved_image(folder: Path, path: str, parents: Sequence[str] = ("",)) ->
         except Flaw:
             rest = rest.partition("/")[2]
     raise Flaw(f"there is no file in the source for {path[:100]!r}; add it, or remove the line")
+
+
+def written_path(path: str) -> str:
+    """A path without the bucket's scheme or the slash that it begins with."""
+    scheme = re.match("[a-z0-9]+://", path)
+    return path[scheme.end() :] if scheme else path.lstrip("/")
 
 
 def find_in_one(folder: Path, path: str, parents: Sequence[str], otherwise: Flaw) -> str:

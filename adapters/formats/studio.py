@@ -36,7 +36,6 @@ import msgspec
 
 from adapters.formats.annotations import view_annotations
 from adapters.formats.boxes import edges, pixel_box
-from adapters.formats.image_names import find_image
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -49,6 +48,7 @@ from adapters.formats.items import (
     ViewAnnotations,
     Written,
 )
+from adapters.formats.moved_images import MovedImages
 from adapters.formats.sources import Flaw, label, lines, printable, storable
 from adapters.formats.splits import absent, is_known, left_out, may_be_absent
 from adapters.formats.studio_file import (
@@ -70,6 +70,9 @@ from adapters.uploads.disk_set import DiskSet
 from domain.dataset.image import SPLITS, Box
 from domain.library.view import DETECTION, TAGGING
 
+FOLDERS = ("", "images")
+"""Where the paths of a file start."""
+
 
 def read(folder: Path, options: ReadOptions) -> Contents:
     path = studio_path(folder, options.max_bytes)
@@ -80,7 +83,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
 def _images(
     folder: Path, path: str, views: dict[str, DeclaredView], options: ReadOptions
 ) -> Iterator[Item]:
-    seen = DiskSet()
+    seen, moved = DiskSet(), MovedImages(folder)
     for count, text in enumerate(lines(folder, path, options.max_bytes), 1):
         where = f"{printable(path)}:{count}"
         if count == 1 or not text.strip():
@@ -91,16 +94,17 @@ def _images(
             if len(line.data) != 1:
                 raise Flaw(f"data has {len(line.data)} files; use one line for each")
             split, name = _split(line), line.data[0].file
-            if split is not None and may_be_absent(split) and not _is_there(folder, name):
+            if split is not None and may_be_absent(split) and not _is_there(moved, name, split):
                 yield absent(name, where, split)
                 continue
-            image = find_image(folder, name, ("", "images"))
+            image = moved.find(name, FOLDERS, split)
             if split is not None and not is_known(split):
                 # What is left out cannot be wrong.
                 yield left_out(image, where, split)
                 continue
             if seen.add(image) is not None:
                 raise Flaw(f"{image!r} appears again; use one line with all its annotations")
+            yield from moved.notes(where)
             by_view = _annotated(line.annotations or [], views, options.clip)
             yield SourceImage(image, where, split, _metadata(line), by_view)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -109,9 +113,9 @@ def _images(
             yield Problem(where, str(flaw), image)
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _is_there(moved: MovedImages, name: str, split: str) -> bool:
     with suppress(Flaw):
-        find_image(folder, name, ("", "images"))
+        moved.find(name, FOLDERS, split)
         return True
     return False
 

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 
 from adapters.formats.annotations import kind_of, taken_as, view_annotations
 from adapters.formats.boxes import edges, image_sides, number, pixel_box, pixels
-from adapters.formats.image_names import find_image, image_size
+from adapters.formats.image_names import image_size
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -32,6 +32,7 @@ from adapters.formats.items import (
     SourceImage,
     Written,
 )
+from adapters.formats.moved_images import MovedImages
 from adapters.formats.sources import (
     Flaw,
     inside,
@@ -120,11 +121,14 @@ def _images(folder: Path, roots: Sequence[str], options: ReadOptions) -> Iterato
     if origin is None:
         origin, why = guess_origin(folder, [p for root in roots for p in _paths(folder, root)])
         yield Note(why.where, why.text)
+    moved = MovedImages(folder)
     for root in roots:
-        yield from _root_images(folder, root, origin, options)
+        yield from _root_images(folder, root, origin, moved, options)
 
 
-def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> Iterator[Item]:
+def _root_images(
+    folder: Path, root: str, origin: int, moved: MovedImages, options: ReadOptions
+) -> Iterator[Item]:
     splits: dict[str, str] = {}
     yield from _sets(folder, root, splits, options)
     are_complete = not all(map(may_be_absent, splits.values()))
@@ -134,7 +138,7 @@ def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> 
         image = None
         try:
             xml = parse(folder, path, options.max_bytes)
-            image = find_image(folder, xml.text("filename"), _parents(path, root, below, xml))
+            image = moved.find(xml.text("filename"), _parents(path, root, below, xml))
             # With image sets for training or validation, a folder's name has no meaning.
             split = splits.get(without_suffix(below))
             if split is None and are_complete:
@@ -146,6 +150,7 @@ def _root_images(folder: Path, root: str, origin: int, options: ReadOptions) -> 
         except Flaw as flaw:
             yield Problem(printable(path), str(flaw), image)
             continue
+        yield from moved.notes(printable(path))
         annotations, problems = [], []
         for entry in xml.all("object"):
             try:

@@ -55,6 +55,10 @@ class Member(msgspec.Struct, frozen=True):
     chunks: Iterator[bytes] | None = None
 
 
+class NotAnArchive(Invalid):
+    """The file is in no format of archives, or damaged from its beginning on."""
+
+
 def members(archive: Path, limits: ArchiveLimits) -> Iterator[Member]:
     """The files and folders of an archive, whose format is detected from its content.
 
@@ -186,7 +190,7 @@ def _open_tar(stream: _Counted) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo)
     except tarfile.ReadError as error:
-        raise Invalid(
+        raise NotAnArchive(
             "this is not a zip or tar archive (plain, or with gzip, bzip2, xz or zstd), or it is"
             " damaged; pack the folder as one of these",
             field="archive",

@@ -44,20 +44,25 @@ class ExportController(Controller):
         form: Annotated[str, QueryParameter(name="format")],
         view_id: FromQuery[list[str] | None] = None,
         images: FromQuery[bool] = False,
+        concept_id: FromQuery[list[str] | None] = None,
         as_of: AsOf = None,
     ) -> Stream:
         """A zip archive of the annotations, now or as of a moment, optionally with the images.
 
         Studio JSON lines contain all views but archived ones, or those given by `view_id`; other
-        formats contain one. The same export of the same moment is the same file: with `as_of`, a
-        `Range` from a byte on continues a download, and `If-Range` with the `ETag` makes sure that
-        it is of that file.
+        formats contain one. With `concept_id`, one view is exported as if it had only these
+        concepts: an image that is annotated with others only is without concept, or in a
+        classification view not annotated. The same export of the same moment is the same file: with
+        `as_of`, a `Range` from a byte on continues a download, and `If-Range` with the `ETag` makes
+        sure that it is of that file.
         """
         position = _position(backend, as_of)
         stream = PROJECT.stream(project_id)
         if not backend.store.streams([stream], upto=position)[stream]:
             raise NotFound(f"project not found at position {position}")
-        export_request = ExportRequest(project_id, form, position, tuple(view_id or ()), images)
+        export_request = ExportRequest(
+            project_id, form, position, tuple(view_id or ()), images, tuple(concept_id or ())
+        )
         with ExitStack() as opened:
             file = opened.enter_context(tempfile.TemporaryFile(prefix="stemma-export-"))
             export(backend.store, backend.blobs, export_request, file)

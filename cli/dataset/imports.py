@@ -104,10 +104,20 @@ def import_command(
 @click.option("--project", required=True, help="The project's name or id.")
 @click.option("--format", "form", required=True, help="coco, voc, yolo, csv or studio.")
 @click.option("--view", "views", multiple=True, help="A view's name or id; all for studio.")
+@click.option("--concept", "concepts", multiple=True,
+              help="Only this concept of the view, by label or id; an image with others only is"
+              " without concept, or not annotated in classification. May be repeated.",
+)  # fmt: skip
 @click.option("--images", is_flag=True, help="Include the image files.")
 @click.option("--as-of", help="A past position of the log, or a time.")
 def export_command(
-    target: Path, project: str, form: str, views: tuple[str, ...], images: bool, as_of: str | None
+    target: Path,
+    project: str,
+    form: str,
+    views: tuple[str, ...],
+    concepts: tuple[str, ...],
+    images: bool,
+    as_of: str | None,
 ) -> None:
     """Write a project's annotations to the zip archive TARGET."""
     with calling() as client:
@@ -116,10 +126,25 @@ def export_command(
         if views:
             rows = client.query(f"projects/{project_id}/views")["items"]
             parameters["view_id"] = [view_among(rows, view) for view in views]
+        if concepts:
+            if len(views) != 1:
+                raise ApiProblem("--concept needs the view of the concepts: give one --view")
+            (view_id,) = parameters["view_id"]
+            row = next(row for row in rows if row["view_id"] == view_id)
+            parameters["concept_id"] = [_concept_id(row, concept) for concept in concepts]
         if as_of is not None:
             parameters["as_of"] = as_of
         size = client.download(f"projects/{project_id}/export", target, parameters)
     click.echo(f"wrote {target}, {size:,} bytes")
+
+
+def _concept_id(view: dict[str, Any], concept: str) -> str:
+    """The id of a concept by its label or id. Raises `ApiProblem`."""
+    for row in view["concepts"]:
+        if concept in (row["concept_id"], row["label"]):
+            return str(row["concept_id"])
+    labels = ", ".join(repr(row["label"]) for row in view["concepts"])
+    raise ApiProblem(f"view {view['name']!r} has no concept {concept!r}; it has {labels}")
 
 
 def _check_readable(source: Path) -> None:

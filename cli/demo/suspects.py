@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
-from rich.text import Text
 
 from cli.access.login import sign_in_address
 from cli.client import ApiClient, ApiProblem
@@ -20,7 +19,7 @@ from cli.demo.digits import handwritten_digits
 from cli.demo.plans import SUSPECTS
 from cli.demo.project import VALIDATION_SHARE, upload_digits
 from cli.demo.runs import demo_training
-from cli.demo.system import demo_system, write_result
+from cli.demo.system import demo_system, say_stopped, write_result
 from cli.training.demo_screen import watch
 from domain.formatting import counted
 
@@ -87,7 +86,7 @@ def run_suspects_demo(
             after = _accuracy(client, second, digits)
             _tell_how_they_moved(client, first, second, say)
     except ApiProblem as problem:
-        console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
+        say_stopped(console, problem)
         return 1
     result = SuspectsResult(
         first,

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+from rich.text import Text
 
 from adapters.processes.processes import spawn
 from adapters.servers.embedded import FolderInUse, is_held, log_tail
 from adapters.settings import LOCK_FILE, Runtime, load_settings, read_runtime
-from cli.client import ApiClient, ApiProblem
+from cli.client import ApiClient, ApiProblem, ApiUnreachable
 from cli.operations.demo_lock import living_demo
 from cli.operations.up import wait_ready
 
@@ -39,6 +41,12 @@ def write_result(file: Path | None, result: msgspec.Struct) -> None:
     """Write what `--json` asks for."""
     if file is not None:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+
+
+def say_stopped(console: Console, problem: ApiProblem) -> None:
+    console.print(Text(f"The demo stopped: {problem}", "red"), soft_wrap=True)
+    if isinstance(problem, ApiUnreachable):
+        console.print("`stemma up` continues its training.")
 
 
 def find_or_start(data: Path, say: Callable[[str], None]) -> tuple[str, str]:

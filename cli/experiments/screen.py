@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from cli.client import ApiClient
+from cli.training.demo_screen import own_line_after
 from domain.formatting import counted, estimate
 
 OBJECTIVES = {
@@ -25,7 +26,7 @@ def watch_experiment(client: ApiClient, experiment_id: str, console: Console) ->
     )
     task = bar.add_task("queued", total=1.0)
     row: dict[str, Any] = client.query(f"experiments/{experiment_id}")["experiment"]
-    with Live(Group(bar), console=console, refresh_per_second=4) as live:
+    with own_line_after(console), Live(Group(bar), console=console, refresh_per_second=4) as live:
         for event in client.follow(f"experiments/{experiment_id}/events"):
             if event.event != "experiment":
                 continue

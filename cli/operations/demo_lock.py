@@ -40,6 +40,15 @@ def begin(data: Path, stop: threading.Event | None) -> None:
     threading.Thread(target=wait, name="until demos end", daemon=True).start()
 
 
+def keeps_running(data: Path) -> bool:
+    """Whether the folder's system stays after the last demo: it is no demo's, or kept."""
+    lock = _open(data)
+    try:
+        return _read(lock) != UNTIL_DEMOS_END
+    finally:
+        os.close(lock)
+
+
 class LivingDemo:
     """A running demo, which holds the shared lock."""
 

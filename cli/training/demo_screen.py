@@ -1,5 +1,7 @@
 """The terminal output of the demo: live progress and metrics, then the Models Library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -34,7 +36,8 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
     task = bar.add_task("queued", total=1.0)
     latest: dict[str, tuple[int, float]] = {}
     waiting = ""
-    with Live(Group(bar, _metrics_table(latest)), console=console, refresh_per_second=8) as live:
+    group = Group(bar, _metrics_table(latest))
+    with own_line_after(console), Live(group, console=console, refresh_per_second=8) as live:
         for event in client.follow(f"versions/{version_id}/events"):
             if event.event == "progress":
                 progress = msgspec.json.decode(event.data)
@@ -50,8 +53,16 @@ def watch(client: ApiClient, version_id: str, console: Console) -> None:
                     latest[series["metric"]] = series["iterations"][-1], series["values"][-1]
             lines = [Text(waiting)] if waiting else []
             live.update(Group(bar, *lines, _metrics_table(latest)))
-    if not console.is_terminal:
-        console.print()  # what was live ends without a new line there
+
+
+@contextmanager
+def own_line_after(console: Console) -> Iterator[None]:
+    """What was live ends without a new line where there is no terminal, also by an exception."""
+    try:
+        yield
+    finally:
+        if not console.is_terminal:
+            console.print()
 
 
 def _told(waiting: Waiting) -> str:

@@ -613,7 +613,10 @@ def check_trainable(
     if not counts.per_concept:
         raise Conflict("no training image holds a concept of this model; annotate some")
     if counts.validation == 0:
-        raise Conflict("there are no annotated validation images; draw a validation set")
+        raise Conflict(
+            "there are no annotated validation images; draw a validation set (on the project's page"
+            " or by `stemma projects draw-validation`)"
+        )
 
 
 def _freeze(command: FreezeDataset, current: Version) -> list[Event]:

@@ -1,6 +1,7 @@
 """Demos in one folder, whose processes come, go and are killed as they like."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import pytest
 from adapters.servers.embedded import is_held
 from adapters.settings import read_runtime
 from cli.client import ApiClient
-from cli.demo.plans import EXPECTED_OF_EXPERIMENT
 from cli.operations import demo_lock
 from cli.operations.demo_lock import living_demo
 from tests.servers import port_of_its_own
@@ -139,9 +139,12 @@ def test_two_at_once_end_ready_with_the_same_figures_beside_one_that_searches(
     searching = folder.demo(SHORT, "--experiment", "--trials", "2")
     one, other, found = first.end(), second.end(), searching.end()
     assert (found["trials"], found["pruned"], found["epochs_trained"]) == (2, 0, 2)
-    assert 0 < found["accuracy"] < EXPECTED_OF_EXPERIMENT
-    assert f"below {EXPECTED_OF_EXPERIMENT}" in searching.output
-    assert searching.process.returncode == 1
+    assert found["accuracy"] > 0
+    assert "The best of 2 is" in searching.output
+    # They are smaller than the default demos, which alone have to be good enough.
+    assert [each.process.returncode for each in (first, second, searching)] == [0, 0, 0]
+    assert "`stemma up` starts it again" in first.output
+    assert "is still running" not in first.output + second.output
     assert one["version"] != other["version"]
     assert (one["status"], other["status"]) == ("ready", "ready")
     assert one["accuracy"] == other["accuracy"] > 0
@@ -181,6 +184,9 @@ def test_what_an_interrupted_demo_left_is_cancelled_by_the_next(folder: Folder) 
 def test_what_is_kept_is_used_until_it_is_stopped_which_a_demo_says(folder: Folder) -> None:
     assert folder.demo(SHORT, "--keep").end()["status"] == "ready"
     owner = folder.owner()
+    beside = folder.demo(SHORT)
+    assert beside.end()["status"] == "ready"
+    assert "Stemma is still running" in beside.output
     interrupted = folder.demo(LONG)
     interrupted.says("Watch it live")
     interrupted.kill(signal.SIGKILL)
@@ -189,4 +195,5 @@ def test_what_is_kept_is_used_until_it_is_stopped_which_a_demo_says(folder: Fold
     assert folder.owner() == owner
     folder.down()
     assert under_way.process.wait(300) == 1
-    assert "was stopped" in under_way.output
+    assert re.search("^The demo stopped: the system at .* was stopped$", under_way.output, re.M)
+    assert "`stemma up` continues its training" in under_way.output

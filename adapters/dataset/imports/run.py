@@ -27,6 +27,7 @@ from adapters.formats.registry import ANNOTATIONS, detect, read
 from adapters.formats.sources import Listing, listing
 from adapters.formats.splits import folder_split
 from adapters.shortage import shortage
+from adapters.uploads.archive_readers import NotAnArchive
 from adapters.uploads.archives import ArchiveLimits, unpack
 from adapters.uploads.image_files import ImageLimits
 from adapters.video.frames import VideoLimits, container_of, extract_frames
@@ -269,7 +270,16 @@ class _Run:
         if container_of(path) is not None:
             self._extract(path, folder)
             return folder
-        unpack(path, folder, self._context.archive)
+        try:
+            unpack(path, folder, self._context.archive)
+        except NotAnArchive as error:
+            if not _is_annotation_file(self._source_name):
+                raise
+            raise Invalid(
+                f"{self._source_name} is an annotation file, which needs its images; put both in a"
+                " folder or an archive, and import that",
+                field="archive",
+            ) from error
         if not event.on_server:
             path.unlink()
         return _without_wrapper(folder)

@@ -33,7 +33,7 @@ from adapters.formats.csv.columns import (
     image_folders,
 )
 from adapters.formats.csv.via import via_cells
-from adapters.formats.image_names import find_in_one, find_moved_image, image_size
+from adapters.formats.image_names import find_in_one, find_moved_image, image_size, written_path
 from adapters.formats.items import (
     Contents,
     DeclaredView,
@@ -47,6 +47,7 @@ from adapters.formats.items import (
     ViewAnnotations,
     Written,
 )
+from adapters.formats.moved_images import MovedImages
 from adapters.formats.sources import Flaw, label, lines, listing, printable, storable
 from adapters.formats.splits import SPLITS, absent, file_split, may_be_absent
 from adapters.formats.writing import chunked, only_view
@@ -76,8 +77,8 @@ def read(folder: Path, options: ReadOptions) -> Contents:
         raise Invalid("some tables have boxes and some do not; import them separately")
     kinds = (DETECTION,) if boxes == {True} else (CLASSIFICATION, TAGGING)
     kind = kind_of(options, "this CSV table", *kinds)
-    seen = DiskSet()
-    readers = [_Table(folder, header, kind, options, seen) for header in tables]
+    seen, moved = DiskSet(), MovedImages(folder)
+    readers = [_Table(folder, header, kind, options, seen, moved) for header in tables]
     items = chain.from_iterable(reader.images() for reader in readers)
     return Contents((DeclaredView(options.view, kind, ()),), items)
 
@@ -86,10 +87,16 @@ class _Table:
     """Reader of the rows of one file."""
 
     def __init__(
-        self, folder: Path, header: Header, kind: str, options: ReadOptions, seen: DiskSet
+        self,
+        folder: Path,
+        header: Header,
+        kind: str,
+        options: ReadOptions,
+        seen: DiskSet,
+        moved: MovedImages,
     ) -> None:
         self._folder, self._header, self._path = folder, header, header.path
-        self._kind, self._options, self._seen = kind, options, seen
+        self._kind, self._options, self._seen, self._moved = kind, options, seen, moved
         self._names = header.names
         self._same = [n for n in self._names if n in ABOUT_IMAGE or n.startswith(META)]
         self._sized: tuple[str, tuple[int, int]] = ("", (0, 0))
@@ -153,6 +160,7 @@ class _Table:
                         yield absent(row.file, f"{printable(self._path)}:{row.line}", split)
                         return
                     image = self._about_image(row)
+                    yield from self._moved.notes(image.where)
                 elif any(row.cells[name] != head.cells[name] for name in self._same):
                     raise Flaw("split, size or metadata differ from the image's first row")
                 if image is not None:
@@ -195,7 +203,11 @@ class _Table:
         except Flaw as flaw:
             # Kaggle's labels.csv is beside train/ and test/. An id is in one of them.
             others = [f for f in listing(self._folder).folders if f not in self._parents]
-            return find_in_one(self._folder, name, others, flaw)
+            missing = flaw
+        with suppress(Flaw):
+            return find_in_one(self._folder, name, others, missing)
+        split = self._split_of(row)
+        return self._moved.elsewhere(written_path(name), self._parents, split, missing)
 
     def _about_image(self, row: _Row) -> SourceImage:
         image = self._find(row)

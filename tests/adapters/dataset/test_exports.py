@@ -286,6 +286,63 @@ def test_what_a_format_cannot_hold_is_refused(
         taken_out(importer, form, view_ids=tuple(made.views[kind] for kind in kinds))
 
 
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("studio", TAGGING),
+        ("csv", CLASSIFICATION),
+        *((form, DETECTION) for form in ("studio", "csv", "coco", "voc", "yolo")),
+    ],
+)
+def test_chosen_concepts_are_exported_as_if_there_were_no_others(
+    importer: Importer, tmp_path: Path, form: str, kind: str
+) -> None:
+    made = Made(importer, 5)
+    view, cat = made.views[kind], made.concepts(kind)["cat"]
+    archive = tmp_path / "export.zip"
+    with archive.open("wb") as file:
+        request = ExportRequest(
+            importer.project, form, importer.store.head(), (view,), True, (cat,)
+        )
+        export(importer.store, importer.blobs, request, file)
+    other = Importer(importer.store, tmp_path / "other", importer.database_url, "Cats")
+    ending = other.take(archive, rules=ImportRules(format=form, kind=kind))
+    assert isinstance(ending, ImportCompleted), ending
+    (imported,) = views_of(importer.store, other.project).items()
+    assert list(imported[1].concepts.values()) == ["cat"]
+
+    def of_cats(owner: Importer, key: str, concept: str) -> dict[str, tuple[int, bool]]:
+        """By blob: how many annotations an image has of the concept, and whether it has none."""
+        found = {}
+        for image in owner.images().values():
+            said = image.annotations.get(key)
+            cats = [one for one in (said.annotations if said else ()) if one.concept_id == concept]
+            found[image.added.blob] = len(cats), not cats
+        return found
+
+    counted = of_cats(importer, view, cat)
+    assert {empty for _, empty in counted.values()} == {True, False}
+    (key,) = imported[1].concepts
+    assert of_cats(other, imported[0], key) == counted
+    for image in other.images().values():
+        empty = counted[image.added.blob][1]
+        if kind == CLASSIFICATION:
+            assert (imported[0] in image.annotations) is not empty
+        else:
+            assert image.annotations[imported[0]].without_concept is empty
+
+
+def test_chosen_concepts_are_of_one_view(importer: Importer) -> None:
+    made = Made(importer, 6)
+    view, cat = made.views[TAGGING], made.concepts(TAGGING)["cat"]
+    for views, concept, refusal in (((), cat, Invalid), ((view,), "none", NotFound)):
+        request = ExportRequest(
+            importer.project, "studio", importer.store.head(), views, False, (concept,)
+        )
+        with pytest.raises(refusal, match="concept"):
+            export(importer.store, importer.blobs, request, io.BytesIO())
+
+
 def test_an_unknown_view_is_refused(importer: Importer) -> None:
     with pytest.raises(NotFound, match="no view 'nowhere'"):
         taken_out(importer, "csv", view_ids=("nowhere",))

@@ -86,3 +86,11 @@ def test_an_image_is_known_by_its_content_as_in_an_upload(
     assert isinstance(done, ImportCompleted)
     names = sorted(image.added.file_name for image in importer.images().values())
     assert names == ["bare", "new.avif", "photo.jfif"]
+
+
+def test_an_annotation_file_alone_needs_its_images(importer: Importer, tmp_path: Path) -> None:
+    for name, reason in (("x.json", "needs its images"), ("x.bin", "not a zip or tar")):
+        source = write_files(tmp_path, {name: '{"images": []}'}) / name
+        ending = importer.take(source)
+        assert isinstance(ending, ImportRefused)
+        assert reason in ending.reason

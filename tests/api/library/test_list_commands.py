@@ -1,6 +1,7 @@
 """Lists on the command line: tables whose ids can be copied, JSON for programs, things by name."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,6 +135,53 @@ def test_projects_are_created_and_renamed(zoo: Zoo) -> None:
     zoo.text("projects", "rename", "By hand", "By command")
     assert zoo.json("projects", "list", "--name", "By command")[0]["project_id"] == project
     assert "project 'Nowhere' not found" in zoo.refusal("views", "list", "Nowhere")
+
+
+def test_of_several_with_a_name_the_ids_are_listed(zoo: Zoo) -> None:
+    twins = [zoo.text("projects", "create", "Twins").strip() for _ in range(2)]
+    refused = zoo.refusal("views", "list", "Twins")
+    assert "2 projects are named 'Twins'" in refused
+    assert all(f"{twin} (created " in refused for twin in twins)
+    assert "no other view" in zoo.refusal("models", "list", f"{twins[0]}/where")
+    views = [
+        zoo.site.post(f"/projects/{twins[0]}/views", {"name": "where", "kind": kind})["id"]
+        for kind in ("detection", "tagging")
+    ]
+    zoo.site.visible()
+    refused = zoo.refusal("models", "list", f"{twins[0]}/where")
+    assert all(f"{view} (" in refused for view in views)
+    assert "has no view 'when'; its views are 'where', 'where'" in zoo.refusal(
+        "models", "list", f"{twins[0]}/when"
+    )
+
+
+def test_a_training_without_validation_images_names_the_command_that_draws_them(zoo: Zoo) -> None:
+    project, view = zoo.site.trainable("Undrawn")
+    for image in zoo.json("images", "list", project):
+        path = f"/api/v1/images/{image['image_id']}/split"
+        assert zoo.site.http.put(path, json={"split": "train"}).status_code == 200
+    zoo.site.visible()
+    assert "stemma projects draw-validation" in zoo.refusal("train", "Undrawn/Which digit")
+    draw = ("projects", "draw-validation", "Undrawn", "--size", "0.2", "--seed", "1")
+    assert zoo.text(*draw) == "train 8, validation 2, test 0\n"
+    by_view = (*draw, "--stratify-by", "Which digit")
+    assert zoo.text(*by_view) == "train 8, validation 2, test 0\n"
+    draw_test = ("projects", "draw-test", project, "--size", "3")
+    assert zoo.text(*draw_test) == "train 5, validation 2, test 3\n"
+    assert zoo.text("train", view, "--name", "Drawn")
+    assert zoo.run("projects", "draw-test", project).exit_code == 2
+
+
+def test_an_export_of_one_concept(zoo: Zoo, tmp_path: Path) -> None:
+    export = ("export", str(tmp_path / "a.zip"), "--project", NAME, "--format", "csv")
+    zoo.text(*export, "--view", "Which digit", "--concept", "zero")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (name,) = archive.namelist()
+        table = archive.read(name).decode()
+    assert (table.count("zero"), table.count("one")) == (5, 0)
+    chosen = (*export, "--view", "Which digit", "--concept", "ten")
+    assert "no concept 'ten'; it has 'zero', 'one'" in zoo.refusal(*chosen)
+    assert "give one --view" in zoo.refusal(*export, "--concept", "zero")
 
 
 def test_annotations_without_a_view_are_a_wrong_use(zoo: Zoo) -> None:
