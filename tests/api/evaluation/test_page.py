@@ -276,7 +276,8 @@ def test_a_detection_is_told_by_its_map(site: Scene) -> None:
     text = get(site, f"/versions/{version_id}")
     assert "Validation mAP" in text
     assert "37.5%" in text
-    assert "Not measured for detection." in text
+    assert "mAP (validation)" in text
+    assert "Accuracy (validation)" not in text
     library = get(site, f"/views/{asked.view_id}")
     assert "Validation mAP of the saved checkpoint" in library
     assert "37.5%" in library
