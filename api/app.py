@@ -30,6 +30,7 @@ from api.access.rights import OPEN
 from api.access.sign_in import LoginPages, SessionController
 from api.access.sign_in_provider import ProviderPages
 from api.access.waiting import Waiting, on_behind, on_caller_changed
+from api.audit.image_page import ImagePages
 from api.audit.page import AuditPages
 from api.audit.trail import TrailController
 from api.audit.transparency import TilesController, TransparencyController
@@ -43,7 +44,6 @@ from api.dataset.groups import GroupController
 from api.dataset.groups_page import GroupPages
 from api.dataset.image_list import ImageListController
 from api.dataset.image_lookup import ImageLookupController
-from api.dataset.image_page import ImagePages
 from api.dataset.images import ImageController
 from api.dataset.imports import ImportController
 from api.dataset.imports_page import ImportPages

@@ -140,6 +140,11 @@ def _which(version: VersionRow) -> str:
 
 
 def _not_recorded(version: VersionRow) -> str:
+    if version.trainer is not None:
+        return (
+            f"{_which(version)} was trained by {version.trainer.name}: only Stemma's own training"
+            " records images"
+        )
     if version.options.recorded_images:
         return f"{_which(version)} is {version.status}; no epoch is recorded yet"
     return (

@@ -57,7 +57,7 @@ class FlipBookPage(Page, frozen=True, kw_only=True):
     @property
     def off(self) -> bool:
         """Whether the version was trained without recording."""
-        return not self.version.options.recorded_images
+        return self.version.trainer is not None or not self.version.options.recorded_images
 
     @property
     def ended(self) -> bool:

@@ -1,5 +1,6 @@
 """Rendering of pages: the template environment, headers, and problems as pages."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -70,6 +71,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
         "number": number,
         "percent": percent,
         "plain": plain,
+        "short_digests": short_digests,
         "size": size,
     }
 
@@ -128,6 +130,14 @@ def ago(at: datetime, now: datetime | None = None) -> str:
     count = away // span
     duration = f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
     return f"{duration} ago" if seconds > 0 else f"in {duration}"
+
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+
+def short_digests(text: str) -> str:
+    """A text with the beginning of each sha256 in place of the whole."""
+    return _DIGEST.sub(r"\1…", text)
 
 
 def iso(at: datetime) -> str:

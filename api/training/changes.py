@@ -3,10 +3,12 @@
 import msgspec
 from sqlalchemy import Connection
 
+from api.training.messages import BUILT_IN
 from domain.training.option_facts import Fact, differing
 from projections.training.library_queries import VersionRow, find_previous, find_version
 
-START_FROM = "start_from"
+NAMED_APART = {"start_from", "trainer"}
+"""Options that `Change` has by other names."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -21,6 +23,14 @@ class Change(msgspec.Struct, frozen=True):
     options: list[tuple[str, list[str]]]
     added: list[str]
     removed: list[str]
+
+    def trainers(self, version: VersionRow) -> tuple[str, str] | None:
+        """The names of the parent's trainer and of this one's, where they are not the same: then
+        nearly all options differ, and are folded."""
+        before, now = (
+            row.trainer.name if row.trainer else BUILT_IN for row in (self.parent, version)
+        )
+        return None if before == now else (before, now)
 
     def gain(self, version: VersionRow) -> float | None:
         """By how much the indicator is better than the parent's, where both can be compared."""
@@ -61,7 +71,7 @@ def change_from(
     """The change, by the facts of both versions' options."""
     old = {concept.concept_id: concept.label for concept in parent.concepts}
     new = {concept.concept_id: concept.label for concept in version.concepts}
-    kept = [[fact for fact in facts if fact.key != START_FROM] for facts in (before, now)]
+    kept = [[fact for fact in facts if fact.key not in NAMED_APART] for facts in (before, now)]
     return Change(
         parent=parent,
         started=version.options.start_from == parent.version_id,

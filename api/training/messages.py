@@ -8,6 +8,7 @@ STEP_LABELS = {
     "saving": "Saving",
 }
 TRAINER = "Trainer"
+BUILT_IN = "Stemma's own"
 DECLARED = "{}, declared by the trainer"
 LOWER_RATE = "lower the initial learning rate"
 """What a worker advises where numbers were not finite (gpu_worker/failures.py)."""

@@ -37,8 +37,14 @@ def compare_command(first: str, second: str, lines: bool, as_json: bool) -> None
 
 def _metrics(compared: dict[str, Any]) -> list[tuple[str, ...]]:
     found = []
-    for split in ("validation", "train"):
-        pair = [compared[f"{which}_evaluation"][split] or {} for which in ("first", "second")]
+    sides = ("first", "second")
+    test = compared["test"] or {}
+    pairs = {
+        split: [compared[f"{side}_evaluation"][split] or {} for side in sides]
+        for split in ("validation", "train")
+    }
+    pairs["test"] = [test[side]["metrics"] or {} for side in sides] if test else [{}, {}]
+    for split, pair in pairs.items():
         for metric in _METRICS:
             values = [each.get(metric) for each in pair]
             if values != [None, None]:

@@ -53,7 +53,7 @@ class ViewToAnnotate(msgspec.Struct, frozen=True):
 
 
 class VersionToCheck(msgspec.Struct, frozen=True):
-    """The newest trained version of a view, whose suspects nobody has decided on yet."""
+    """The best version of a view whose items are recorded, with no suspect decided on yet."""
 
     version_id: str
     name: str
@@ -130,29 +130,34 @@ def views_to_annotate(
 def versions_to_check(
     connection: Connection, among: Collection[str] | None
 ) -> list[VersionToCheck]:
-    """Of each view the newest trained version, if its items are recorded and none is decided on."""
+    """Of each view the best trained version with recorded items, unless a suspect of it is decided
+    on. The best is that of the library: the newest among equal ones."""
     at = _newest_views(among).subquery()
-    newest = (
+    best = (
         select(versions.c.version_id, versions.c.name, versions.c.created_position)
         .where(
             versions.c.view_id == at.c.view_id,
             versions.c.status.in_([READY, STOPPED]),
             ~versions.c.archived,
+            exists().where(epochs.c.version_id == versions.c.version_id),
+            ~exists().where(discarded.c.version_id == versions.c.version_id),
         )
-        .order_by(versions.c.created_position.desc())
+        .order_by(
+            versions.c.indicator.desc().nulls_last(),
+            versions.c.validation_loss.asc().nulls_last(),
+            versions.c.created_position.desc(),
+        )
         .limit(1)
         .lateral()
     )
-    key = newest.c.version_id
+    decided = exists().where(
+        decisions.c.view_id == at.c.view_id, decisions.c.version_id == best.c.version_id
+    )
     query = (
-        select(key, newest.c.name, *at.c)
-        .select_from(at.join(newest, true()))
-        .where(
-            exists().where(epochs.c.version_id == key),
-            ~exists().where(discarded.c.version_id == key),
-            ~exists().where(decisions.c.view_id == at.c.view_id, decisions.c.version_id == key),
-        )
-        .order_by(newest.c.created_position.desc())
+        select(best.c.version_id, best.c.name, *at.c)
+        .select_from(at.join(best, true()))
+        .where(~decided)
+        .order_by(best.c.created_position.desc())
         .limit(LISTED)
     )
     return [VersionToCheck(**row._mapping) for row in connection.execute(query)]

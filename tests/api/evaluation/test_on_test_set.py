@@ -248,6 +248,11 @@ def test_the_request_says_who_why_and_how_often_before(site: Scene, work: Work) 
     compared = site.http.get(f"/api/v1/versions/{made.version_id}/compare/{second}").json()
     assert compared["test"]["same_images"] is True
     assert compared["test"]["second"]["metrics"] == two["metrics"]
+    command = ["compare", made.version_id, second]
+    printed = CliRunner().invoke(main, command, env=site.environment, catch_exceptions=False)
+    row = re.search(r"test accuracy\W+([\d.]+)\W+([\d.]+)", printed.output)
+    assert row is not None, printed.output
+    assert list(row.groups()) == [f"{each['metrics']['accuracy']:.4f}" for each in (one, two)]
     site.http.put(f"/api/v1/images/{made.tests[0]}/split", json={"split": "train"})
     order(site, other, "a smaller one")
     work.carry_out()

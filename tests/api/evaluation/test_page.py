@@ -252,6 +252,22 @@ def test_every_page_can_be_read_and_steered_in_both_schemes(
                 assert page.evaluate(CHECKS) == [], f"{path} {scheme} {width}"
 
 
+def test_on_a_phone_the_metrics_scroll_and_no_word_is_broken(
+    page: Page, site: Scene, classified: Made
+) -> None:
+    _, version_id = classified
+    page.set_viewport_size({"width": 390, "height": 800})
+    show(page, site, f"/versions/{version_id}/evaluation")
+    box = page.locator('[aria-labelledby="figures-title"][role="group"]')
+    heights = "box => [...box.querySelectorAll('th, td')].map((cell) => cell.offsetHeight)"
+    assert max(box.evaluate(heights)) < 40, "each cell is one line"
+    assert box.evaluate("box => getComputedStyle(box).overflowX") == "auto"
+    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    last = box.get_by_role("columnheader", name="Calibration error").bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= 390
+
+
 def test_a_version_without_an_evaluation_says_what_to_do(site: Scene) -> None:
     asked = ask(site, "classification")
     version_id = trained(site, asked.view_id, "v")
@@ -276,7 +292,8 @@ def test_a_detection_is_told_by_its_map(site: Scene) -> None:
     text = get(site, f"/versions/{version_id}")
     assert "Validation mAP" in text
     assert "37.5%" in text
-    assert "Not measured for detection." in text
+    assert "mAP (validation)" in text
+    assert "Accuracy (validation)" not in text
     library = get(site, f"/views/{asked.view_id}")
     assert "Validation mAP of the saved checkpoint" in library
     assert "37.5%" in library

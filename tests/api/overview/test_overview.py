@@ -135,6 +135,22 @@ def test_tasks_come_and_go_with_what_happens(site: Scene, monkeypatch: pytest.Mo
     assert "What needs you" not in viewer.get("/").text
 
 
+def test_the_suspects_to_check_are_those_of_the_best_version(site: Scene) -> None:
+    project, view = site.trainable("Best first")
+    annotator = member(site, "best-first", "annotator", project)
+    made = []
+    for held_out in (0.9, 0.3, 0.6):
+        made.append(site.version(view))
+        site.begin(made[-1])
+        site.report(made[-1], EpochItems(1, 10, DIGEST, 10, 10, 0.5))
+        site.epoch(made[-1], 1, held_out=held_out)
+        site.finish(made[-1])
+    site.visible()
+    home = annotator.get("/").text
+    shown = [version for version in made if f'href="/versions/{version}/suspects"' in home]
+    assert shown == [made[1]]
+
+
 def test_unfinished_trainings_of_ones_projects_are_counted(site: Scene) -> None:
     project, view = site.trainable("Counted")
     mine = member(site, "counting", "viewer", project)

@@ -54,7 +54,8 @@ def test_a_version_that_waits_has_every_step_and_no_value_yet(site: Scene) -> No
     page = get(site, f"/versions/{site.version(view_id)}")
     for step in ("Queued", "Preparing data", "Training", "Evaluating", "Saving"):
         assert step in page
-    assert "Not measured for classification." in page
+    assert "Accuracy (validation)" in page
+    assert "mAP (validation)" not in page
     assert "not frozen yet" in page
 
 

@@ -392,6 +392,15 @@ def test_weights_at_hand_are_said_when_the_dialog_opens(site: Scene, page: Page)
         file.unlink()
 
 
+def test_on_a_phone_no_text_of_a_preset_leaves_its_box(site: Scene, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    dialog = opened(page, site, detection_view(site))
+    inside = """box => [...box.querySelectorAll("*")].every((part) =>
+      part.getBoundingClientRect().right <= box.getBoundingClientRect().right)"""
+    assert dialog.locator(".presets").evaluate(inside)
+    page.set_viewport_size({"width": 1300, "height": 900})
+
+
 @pytest.mark.parametrize("width", [1400, 400])
 def test_the_open_form_can_be_read_in_both_schemes(site: Scene, page: Page, width: int) -> None:
     view_id = detection_view(site)

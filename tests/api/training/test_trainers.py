@@ -143,6 +143,40 @@ def test_the_code_that_trainers_declare_is_shown_and_compared(
     assert read_archive(target.read_bytes())["train.py"] == b"lr = 2\n"
 
 
+def test_a_version_of_another_trainer_folds_the_options_and_offers_nothing_refused(
+    site: Scene,
+) -> None:
+    _, view = site.trainable("Other trainers")
+    site.begin(before := site.version(view))
+    site.epoch(before, 1)
+    site.finish(before)
+    register(site, "acme/other")
+    version_id = train(site, view, trainer="acme/other")
+    site.freeze(version_id)
+    site.report(version_id, Started("gpu-1", "cpu", {"lock": "1f" * 32}, 0))
+    site.epoch(version_id, 1)
+    site.finish(version_id)
+    site.visible()
+    pages = {
+        name: site.http.get(f"/versions/{version_id}{path}").text
+        for name, path in (("", ""), ("book", "/flip-book"), ("suspects", "/suspects"))
+    }
+    page = pages[""]
+    assert "<b>Other trainer</b>: acme/other, before Stemma&#39;s own</li>" in page
+    shown, folded, hidden = page.partition("<details data-options>")
+    assert folded
+    assert "→ not set" not in shown
+    assert "Optimizer" in hidden
+    assert "1f" * 6 + "…" in page
+    assert "1f" * 32 not in page
+    assert "Suggest annotations" not in page
+    assert "Evaluate version" not in page
+    assert "acme/other made these weights: Stemma cannot predict with them" in page
+    assert "only Stemma&#39;s own training records images" in pages["book"]
+    assert "Recorded images" not in pages["book"] + pages["suspects"]
+    assert "Suggest annotations" in site.http.get(f"/versions/{before}").text
+
+
 def test_only_administrators_register(site: Scene, view: str) -> None:
     trainer_id = register(site, "acme/guarded")
     with site.person("tess", "trainer") as client:

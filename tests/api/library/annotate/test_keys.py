@@ -42,6 +42,20 @@ def test_classification_is_one_key_an_image(site: Scene, page: Page) -> None:
     assert page.evaluate("window.theSame === true")
 
 
+def test_no_message_moves_the_image(site: Scene, page: Page) -> None:
+    desk = Desk(site, "classification")
+    page.set_viewport_size({"width": 1360, "height": 900})
+    begin(page, site, desk.path)
+    place = "stage => stage.getBoundingClientRect().top"
+    before = page.eval_on_selector("[data-stage]", place)
+    for key, name in (("1", "1.png"), ("1", "2.png")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    page.keyboard.press("1")
+    expect_state(page, "saved: no other image is unannotated")
+    assert page.eval_on_selector("[data-stage]", place) == before
+
+
 def test_tags_are_toggled_and_saved_together(site: Scene, page: Page) -> None:
     desk = Desk(site, "tagging")
     begin(page, site, desk.path)
