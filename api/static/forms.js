@@ -16,8 +16,12 @@ export function sendForms() {
     event.preventDefault();
     submit(form);
   });
-  // The API's rules are the rules; the browser's own would say less and at other places.
-  for (const form of document.querySelectorAll("form[data-api]")) form.noValidate = true;
+  keepOwnRules(document);
+}
+
+// The API's rules are the rules; the browser's own would say less and at other places.
+export function keepOwnRules(within) {
+  for (const form of within.querySelectorAll("form[data-api]")) form.noValidate = true;
 }
 
 async function submit(form) {

@@ -1,6 +1,7 @@
 // Live parts of a page: elements with data-part are replaced by what the server now says of them.
 // Rows stay, only their cells change, unless rows came or went.
 import { say } from "./connection.js";
+import { keepOwnRules } from "./forms.js";
 import { OFFLINE, SESSION_ENDED } from "./messages.js";
 
 const SLOWEST = 10;
@@ -35,6 +36,8 @@ export async function refresh(atLeast) {
     }
     // What the server renders is escaped, and scripts of a parsed document do not run.
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    // As the forms that are there: those that are alike stay, with what is typed into them.
+    keepOwnRules(fresh);
     mergeAll(document.body, fresh.body);
     say("");
     document.dispatchEvent(new Event("refreshed"));

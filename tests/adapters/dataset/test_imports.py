@@ -384,7 +384,7 @@ def test_a_source_that_changes_while_it_is_taken_is_taken_as_it_was_checked_or_n
         assert importer.blobs.get(digest) == png(0)
     else:
         assert isinstance(ending, ImportFailed)
-        assert "cat/0.png has changed" in ending.reason
+        assert "cat/0.png changed" in ending.reason
 
 
 def test_a_source_that_changes_between_two_tries_breaks_the_import_off(
