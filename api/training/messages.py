@@ -10,5 +10,6 @@ STEP_LABELS = {
 TRAINER = "Trainer"
 BUILT_IN = "Stemma's own"
 DECLARED = "{}, declared by the trainer"
+ALL_PROJECTS = "All projects"
 LOWER_RATE = "lower the initial learning rate"
 """What a worker advises where numbers were not finite (gpu_worker/failures.py)."""

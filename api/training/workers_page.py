@@ -11,6 +11,7 @@ from api.access.rights import needs
 from api.backend import Backend
 from api.http.parameters import Cursor, HttpRequest, Served, position_in
 from api.pages.html import Page, render
+from api.training.messages import ALL_PROJECTS
 from api.training.workers import UnfinishedVersion, as_seen, unfinished
 from application.access.access import Caller
 from application.training.seeds import IssuedSeed, list_seeds
@@ -52,7 +53,7 @@ class WorkersPage(Page, frozen=True, kw_only=True):
     @property
     def bindings(self) -> list[tuple[str, str]]:
         """What a seed may be for."""
-        return [("", "All projects"), *self.projects.items()]
+        return [("", ALL_PROJECTS), *self.projects.items()]
 
     def seeds_of(self, trainer: TrainerRow) -> list[IssuedSeed]:
         return [seed for seed in self.seeds or () if seed.trainer_id == trainer.trainer_id]

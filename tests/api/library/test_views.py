@@ -54,7 +54,7 @@ def test_the_shell_renames_archives_restores_and_forks(site: Scene) -> None:
     site.visible()
     assert view not in stemma(site, "views", "list", "Shell")
     assert "Digit (archived)" in stemma(site, "views", "list", "Shell", "--archived")
-    assert "0 views named 'Digit'" in stemma(site, "views", "archive", "Shell/Digit", fails=True)
+    assert "no view 'Digit'" in stemma(site, "views", "archive", "Shell/Digit", fails=True)
     assert "restored Digit" in stemma(site, "views", "restore", "Shell/Digit")
     models = site.http.get(f"/api/v1/views/{view}/models?at_least={at}").json()["items"]
     model = models[0]["model"]["model_id"]
