@@ -148,7 +148,7 @@ def test_predictions_of_other_images_are_refused_with_the_reason(site: Scene, vi
         ({"checkpoint": "ab" * 32}, 422, "checkpoint"),
         ({"predictions": "../" * 20}, 422, "predictions"),
         ({"settings": {"depth": 3}}, 422, "depth"),
-        ({"trainer": "acme/nobody"}, 404, None),
+        ({"trainer": "acme/nobody"}, 404, "trainer"),
     ],
 )
 def test_what_cannot_be_adopted_is_refused_by_name(

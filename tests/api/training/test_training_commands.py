@@ -70,7 +70,7 @@ def test_a_refused_training_says_why(server: Scene) -> None:
     for told, arguments in {
         "must be from 0.1 to 200": (view_id, "--set", "epochs=0"),
         "project 'Cats' not found": ("Cats/Which",),
-        "0 views named 'Which cat'": ("Digits/Which cat",),
+        "no view 'Which cat'": ("Digits/Which cat",),
         "view not found": ("nothing",),
         "model not found": (view_id, "--model", "nothing"),
         "is not KEY=VALUE": (view_id, "--set", "epochs"),

@@ -357,7 +357,7 @@ def test_a_result_of_a_trainer_counts_as_the_server_measures_it(
         ({"varied": {"depth": (1, 2)}}, Invalid, "varied.depth"),
         ({"settings": {"depth": 2}}, Invalid, "depth"),
         ({"trainer": None, "base": BASE, "varied": {"penalty": (0.1, 1)}}, Invalid, "varied"),
-        ({"trainer": TrainerChoice("acme/nobody", {})}, NotFound, None),
+        ({"trainer": TrainerChoice("acme/nobody", {})}, NotFound, "trainer"),
     ],
 )
 def test_what_no_trainer_could_search_is_refused(
