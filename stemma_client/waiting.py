@@ -107,7 +107,9 @@ class Bar:
 
     def draw(self) -> None:
         """Redraw the line."""
-        share = sum(1.0 if run.ended else run.progress for run in self._runs) / len(self._runs)
+        share = sum(1.0 if run.ended else run.progress or 0.0 for run in self._runs) / len(
+            self._runs
+        )
         filled = round(share * self.WIDTH)
         bar = "#" * filled + "." * (self.WIDTH - filled)
         print(f"\r[{bar}] {share:4.0%} {_names(self._runs)}", end="", file=sys.stderr, flush=True)
