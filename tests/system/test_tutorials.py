@@ -130,16 +130,19 @@ def test_a_subscriber_misses_nothing_while_stopped(terminal: Terminal) -> None:
 
 
 def test_a_team_trains_and_imports(terminal: Terminal) -> None:
-    for name, colour in (("cat", "black"), ("dog", "white")):
+    for name, light in (("cat", 0), ("dog", 200)):
         (terminal.folder / "pets" / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8), colour).save(terminal.folder / "pets" / name / "1.png")
+        for number in range(5):
+            image = Image.new("L", (8, 8), light + number)
+            image.save(terminal.folder / "pets" / name / f"{number}.png")
     printed = terminal.follow(
         "vision-team",
         ("make demo ARGS=--keep\n", ""),
         ("--set height=32", "--set height=32 --set epochs=0.1"),
+        ("train Pets/pets", "train Pets/pets --set width=32 --set height=32 --set epochs=1"),
     )
-    assert "ready" in printed
-    assert "folders: 2 images read; added 2, annotated 2" in printed
+    assert printed.count("is ready") == 2
+    assert "folders: 10 images read; added 10, annotated 10" in printed
 
 
 def test_an_auditor_finds_what_was_altered(terminal: Terminal) -> None:
