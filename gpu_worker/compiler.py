@@ -1,7 +1,7 @@
 """torch's compiler is loaded by whoever compiles, not by each training.
 
 torchvision loads it for one function, and an optimizer tells it at each step where a graph ends.
-To load it takes as long as all the rest of torch, and 300 MB; here, networks are not compiled. So
+To load it takes nearly as long as torch itself, and 160 MiB; here, networks are not compiled. So
 modules stand in for it, which do what it does while nothing is compiled: nothing. Whatever else is
 wanted of it, such as by `torch.compile`, loads it.
 """

@@ -1,7 +1,7 @@
 """Loading what a process is made of, without looking for garbage in it.
 
 Modules stay as long as their process. Python's collector looks through them again and again while
-they are loaded, since each makes so many objects: that was a fifth of the time of a start.
+they are loaded, since each makes so many objects.
 """
 
 import gc

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from cli.calls import calling, find_project
+from cli.calls import calling, require_project
 from cli.client import ApiClient, ApiProblem
 from cli.output import json_option, print_list
 
@@ -80,11 +80,14 @@ def issue_seed_command(name: str, worker: str, project: str | None) -> None:
     It is written once, to the standard output: put it into a file that only its owner can read.
     """
     with calling() as client:
-        project_id = None if project is None else find_project(client, project)
-        if project is not None and project_id is None:
-            raise ApiProblem(f"project {project!r} not found; `stemma projects list` lists all")
+        project_id = None if project is None else require_project(client, project)
         body = {"worker": worker, "project_id": project_id}
         answer = client.command(f"{_path(client, name)}/seeds", body)
+    if answer["seed"] is None:
+        raise click.ClickException(
+            "the seed was issued, but the response with it was lost: revoke it with"
+            f" `stemma trainers revoke-seed {name} {worker}`, and issue another"
+        )
     click.echo(answer["seed"])
     click.echo(f"STEMMA_WORKER_NAME={worker} STEMMA_QUEUE={answer['queue']}", err=True)
     _warn_unless_applied(answer)

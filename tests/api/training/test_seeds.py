@@ -22,6 +22,7 @@ from domain.training.messages import Report, Started
 from stemma_client import Stemma
 from stemma_client.errors import Conflict
 from tests.adapters.running import eventually
+from tests.api.client.proxy import Proxy, cut_after, passes
 from tests.api.scene import KEY, Scene
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -44,6 +45,17 @@ def stemma(site: Scene, *arguments: str) -> Result:
 def listed(site: Scene, worker: str) -> str:
     rows = stemma(site, "seeds").stdout.splitlines()
     return next(row for row in rows if worker in row)
+
+
+def test_a_seed_whose_answer_was_lost_is_not_written_as_one(site: Scene) -> None:
+    with Proxy(site.url).running() as between:
+        between.actions.extend([passes, cut_after])  # the trainers are listed first
+        environment = site.environment | {"STEMMA_API_URL": between.url}
+        arguments = ["trainers", "issue-seed", NAME, "lost"]
+        done = CliRunner().invoke(main, arguments, env=environment)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "the response with it was lost" in done.stderr
+    assert "issued" in listed(site, "lost")
 
 
 def test_a_seed_is_shown_once_and_only_its_public_half_is_stored(site: Scene, project: str) -> None:
