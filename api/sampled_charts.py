@@ -1,7 +1,7 @@
 """Series for charts, sampled once for each event of their version.
 
-To sample the whole series of 100,000 iterations takes ten milliseconds, and a page that is opened
-again asks for the same.
+A page that is opened again needs the same, and a long series takes its time: `make bench
+ARGS=peers` measures both.
 """
 
 import threading
@@ -13,7 +13,7 @@ from projections.training.sampled_metrics import sampled_series_of
 from projections.training.version_progress import ProgressRow
 
 MOST_CHARTS, MOST_POINTS = 64, 1_000
-"""What is kept: so many charts, the last ones, of so many points of a metric at most."""
+"""The last charts are kept, if they have at most this number of points of a metric."""
 
 
 class SampledCharts:

@@ -65,7 +65,7 @@ SHARED = (
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a user wants of an experiment. `space` is None for the one of the kind of view.
 
-    With a `trainer`, its settings are those of all trials, which have so many `epochs` unless they
+    With a `trainer`, its settings are those of all trials, which train for `epochs` unless they
     say otherwise; `varied` is None for what its form gives.
     """
 

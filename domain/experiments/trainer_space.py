@@ -82,7 +82,7 @@ def search_of(
     trainer: Trainer, shared: Mapping[str, object], varied: Varied | None, epochs: int
 ) -> TrainerSearch:
     """The search of a trainer's settings. Without `varied`, what its form gives by default and is
-    not `shared`; without epochs in `shared`, trials have so many, or as many as the form allows.
+    not `shared`; without epochs in `shared`, trials have `epochs`, or the most of the form.
 
     Raises `Conflict`, or `Invalid` naming a setting such as `varied.penalty`.
     """

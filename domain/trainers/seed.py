@@ -15,7 +15,7 @@ _KEY = re.compile(r"U[A-Z2-7]{55}")
 class SeedIssued(Event, frozen=True, tag="trainer.seed_issued"):
     """A worker may take the trainer's jobs, of one project or of all, and report under its name.
 
-    `key` is the public half of its nkey; the seed itself is known to who asked for it alone.
+    `key` is the public half of its nkey; only whoever requested it has the seed itself.
     """
 
     worker: str
