@@ -3,8 +3,10 @@
   const waiting = [];
 
   const hold = (event) => {
-    const { target, type, submitter } = event;
-    if (type === "click" && !target.closest("button[type=button], [data-opens]")) return;
+    const { type, submitter } = event;
+    // Of a click, the button that it is for: what is drawn in one cannot be clicked by a script.
+    const target = type === "click" ? event.target.closest("button[type=button], [data-opens]") : event.target;
+    if (!target) return;
     event.stopImmediatePropagation();
     if (event.cancelable) event.preventDefault();
     // The last submission of a form, or click on a button, is the one that counts.
