@@ -221,6 +221,21 @@ def test_versions_are_compared(site: Scene, page: Page) -> None:
     assert shown(page) == [asked.images[1]]
 
 
+def test_the_best_other_version_is_proposed_to_compare_with(site: Scene) -> None:
+    _, view_id = site.trainable("Best other")
+    versions = []
+    for held_out in (0.9, 0.3, 0.6):
+        versions.append(site.version(view_id))
+        site.begin(versions[-1])
+        site.epoch(versions[-1], 1, held_out=held_out)
+        site.finish(versions[-1])
+    site.visible()
+    _, best, newest = versions
+    assert re.findall(r'value="([^"]+)" selected', get(site, f"/versions/{newest}/compare")) == [
+        best
+    ]
+
+
 def test_every_page_can_be_read_and_steered_in_both_schemes(
     site: Scene, page: Page, classified: Made, detected: Made
 ) -> None:
