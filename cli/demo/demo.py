@@ -89,8 +89,7 @@ def run_demo(
         say_stopped(console, problem)
         return 1
     write_result(json_file, result)
-    is_default = epochs is None and images is None
-    least = plan.expected if is_default else None
+    least = _least(plan.expected, epochs, images)
     return 0 if _succeeded(console, version, plan, result, least) else 1
 
 
@@ -132,8 +131,7 @@ def run_experiment_demo(
         return 1
     result = _experiment_result(row, began)
     write_result(json_file, result)
-    is_default = epochs is None and images is None and trials is None
-    least = EXPECTED_OF_EXPERIMENT if is_default else None
+    least = _least(EXPECTED_OF_EXPERIMENT, epochs, images, trials)
     return 0 if _found(console, row, result, least) else 1
 
 
@@ -149,6 +147,11 @@ def _experiment_result(row: dict[str, Any], began: float) -> ExperimentResult:
         conclusion["epochs_planned"],
         round(time.monotonic() - began, 1),
     )
+
+
+def _least(expected: float, *chosen: int | float | None) -> float | None:
+    """What a demo has to reach; None if a default was replaced."""
+    return expected if all(one is None for one in chosen) else None
 
 
 def _found(
