@@ -31,14 +31,15 @@ class Connection:
         client = await nats.connect(
             self._settings.nats_url,
             max_reconnect_attempts=-1,
-            error_cb=self._failed,
-            reconnected_cb=self._reached,
+            error_cb=self.failed,
+            reconnected_cb=self.reached,
             **login,
         )
-        await self._reached()
+        await self.reached()
         return client
 
-    async def _failed(self, error: Exception) -> None:
+    async def failed(self, error: Exception) -> None:
+        """An attempt to connect, or the connection, has failed."""
         why = str(error) or type(error).__name__
         if _REFUSED in why.lower():
             log.warning("NATS: %s", why)
@@ -51,7 +52,8 @@ class Connection:
             address = self._settings.nats_address
             log.warning("NATS cannot be reached at %s (%s); the worker keeps trying", address, why)
 
-    async def _reached(self) -> None:
+    async def reached(self) -> None:
+        """NATS is there, perhaps again."""
         if self._away:
             self._away = False
             log.info("NATS is reached again at %s", self._settings.nats_address)

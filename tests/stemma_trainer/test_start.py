@@ -1,5 +1,6 @@
 """The start of a trainer's worker: wrong settings, and a NATS that cannot be reached."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from stemma_trainer.connection import Connection
+from stemma_trainer.settings import Settings
 
 URL = "nats://somebody:password@127.0.0.1:1"
 GOOD = {"STEMMA_API_URL": "http://127.0.0.1:1", "STEMMA_NATS_URL": URL}
@@ -71,3 +75,21 @@ def test_a_nats_that_cannot_be_reached_is_named_and_a_signal_ends_the_wait(
             process.kill()
     assert "NATS cannot be reached at nats://127.0.0.1:1 (" in printed
     assert "the worker keeps trying" in printed
+
+
+def test_a_nats_that_cannot_be_reached_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings("http://127.0.0.1:1", URL, "w", "", "cache")
+
+    async def three_attempts() -> None:
+        connection = Connection(settings, asyncio.Event())
+        for _ in range(3):
+            await connection.failed(ConnectionRefusedError("refused"))
+        await connection.reached()
+        await connection.failed(ConnectionRefusedError("refused"))
+
+    with caplog.at_level("INFO", logger="stemma_trainer"):
+        asyncio.run(three_attempts())
+    away, back, again = [record.message for record in caplog.records]
+    assert away == again
+    assert "password" not in away
+    assert "reached again" in back
