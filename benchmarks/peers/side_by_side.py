@@ -32,7 +32,7 @@ from projections.registry import READ_MODELS
 from projections.training.library_queries import VersionFilter, list_versions
 
 NAME = f"MLflow {VERSION}"
-CALLS, SLOW_CALLS, QUICK_CALLS = 200, 20, 3
+CALLS, SLOW_CALLS, QUICK_CALLS = 200, 10, 3
 """Calls of each; `SLOW_CALLS` of MLflow's list and chart, which take it tenths of a second."""
 CLIENTS, SECONDS, QUICK_SECONDS = 16, 4.0, 0.2
 PAUSE_SECONDS = 0.006
