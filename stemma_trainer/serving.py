@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -23,6 +24,7 @@ from nats.js import JetStreamContext
 from stemma_trainer import contract
 from stemma_trainer.child import (
     ASSIGNMENT,
+    ENDED,
     ORDERS,
     REPORTS,
     SUPERSEDED,
@@ -36,7 +38,7 @@ from stemma_trainer.form import Form
 from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
 from stemma_trainer.settings import Settings, read_settings, refuse
-from stemma_trainer.store import JobStore
+from stemma_trainer.store import JobStore, TokenRefused
 
 BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
 LONGEST_LINE = 1 << 22
@@ -250,10 +252,10 @@ class _Delivery:
         if status == SUPERSEDED:  # it touches nothing, not even the message
             log.info("version %s ended here: a later delivery continues it", self._job.version_id)
             return
-        if cancelled:
-            log.info("version %s ended: it was cancelled", self._job.version_id)
-            store = JobStore(self._job, self._settings.api_url)
-            await asyncio.to_thread(store.forget)
+        if cancelled or status == ENDED:
+            how = "it was cancelled" if cancelled else "nothing is left to do"
+            log.info("version %s ended: %s", self._job.version_id, how)
+            await self._forget()
             await self._acknowledge()
         elif handed_back:
             log.info("version %s ended here: another worker continues it", self._job.version_id)
@@ -270,6 +272,14 @@ class _Delivery:
                 status,
             )
             await self._message.nak(delay=LOOK_SECONDS)
+
+    async def _forget(self) -> None:
+        """Delete what was saved to resume from; the server keeps that of a failed training."""
+        store = JobStore(self._job, self._settings.api_url)
+        try:
+            await asyncio.to_thread(store.forget)
+        except (TokenRefused, httpx.HTTPError, OSError) as error:
+            log.warning("version %s: its state is not deleted: %s", self._job.version_id, error)
 
     async def _forward(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
@@ -307,6 +317,8 @@ class _Delivery:
         log.info("%s", " ".join(ended.split()))
 
     async def _acknowledge(self) -> None:
+        if self._ended:  # a report follows the last one if what comes after it has failed
+            return
         await _until_done(lambda: self._message.ack_sync(timeout=5))
         self._ended = True
 
