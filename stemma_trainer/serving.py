@@ -38,7 +38,7 @@ from stemma_trainer.form import Form
 from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
 from stemma_trainer.settings import Settings, read_settings, refuse
-from stemma_trainer.store import JobStore, TokenRefused
+from stemma_trainer.store import JobStore, Superseded, TokenRefused, TrainingEnded
 
 BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
 LONGEST_LINE = 1 << 22
@@ -46,6 +46,8 @@ MOST_DELIVERIES = 5
 """A job whose process dies so often fails: it would do so for ever."""
 
 LAST_SECONDS = 5.0
+UNANSWERED = (Superseded, TokenRefused, TrainingEnded, httpx.HTTPError, OSError)
+"""Errors of the server's routes, for what can do without them."""
 
 log = logging.getLogger("stemma_trainer")
 
@@ -259,8 +261,9 @@ class _Delivery:
             await self._acknowledge()
         elif handed_back:
             log.info("version %s ended here: another worker continues it", self._job.version_id)
+            await self._note_hand_back()
             await _at_last(self._message.nak())
-        elif self._message.metadata.num_delivered >= MOST_DELIVERIES:
+        elif await self._interruptions() >= MOST_DELIVERIES:
             await self._fail(
                 f"the training process ended {MOST_DELIVERIES} times without a result, the last"
                 f" time with status {status}"
@@ -273,12 +276,28 @@ class _Delivery:
             )
             await self._message.nak(delay=LOOK_SECONDS)
 
+    async def _note_hand_back(self) -> None:
+        """A delivery that is handed back on purpose does not count as one that died."""
+        store = JobStore(self._job, self._settings.api_url, LAST_SECONDS)
+        with suppress(*UNANSWERED):
+            await asyncio.to_thread(store.hand_back, self._number)
+
+    async def _interruptions(self) -> int:
+        """How many deliveries, this one included, ended without being handed back."""
+        delivered = self._message.metadata.num_delivered
+        if delivered < MOST_DELIVERIES:
+            return delivered
+        store = JobStore(self._job, self._settings.api_url, LAST_SECONDS)
+        with suppress(*UNANSWERED):
+            delivered -= await asyncio.to_thread(store.times_handed_back)
+        return delivered
+
     async def _forget(self) -> None:
         """Delete what was saved to resume from; the server keeps that of a failed training."""
         store = JobStore(self._job, self._settings.api_url)
         try:
             await asyncio.to_thread(store.forget)
-        except (TokenRefused, httpx.HTTPError, OSError) as error:
+        except UNANSWERED as error:
             log.warning("version %s: its state is not deleted: %s", self._job.version_id, error)
 
     async def _forward(self, reader: asyncio.StreamReader) -> None:

@@ -13,6 +13,8 @@ PATIENCE = 600.0
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _PIECE = 1 << 20
+_STORING = 300.0
+"""Seconds in which the server stores a file of gigabytes that it has received."""
 
 
 _ENDED, _DAMAGED = "#training-ended", "#stored-data-damaged"
@@ -32,7 +34,12 @@ class TokenRefused(Exception):
 
 
 class ServerAway(ConnectionError):
-    """The server did not answer for too long, or cannot store what it was sent."""
+    """The server did not answer for too long; or, if it was `reached`, it could not do what was
+    requested, as on a full disk."""
+
+    def __init__(self, what: str, *, reached: bool) -> None:
+        super().__init__(what)
+        self.reached = reached
 
 
 class Guarded(Protocol):
@@ -56,7 +63,7 @@ class JobStore:
         self._client = httpx.Client(
             base_url=f"{api_url.rstrip('/')}/api/v1/jobs/{job.version_id}/",
             headers={"Job-Token": job.token},
-            timeout=60,
+            timeout=httpx.Timeout(60, connect=10, read=_STORING),
             trust_env=_uses_proxy(api_url),
         )
 
@@ -116,17 +123,19 @@ class JobStore:
 
     def _send(self, method: str, path: str, content: bytes | Path | None = None) -> httpx.Response:
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        reached = False
         while True:
             try:
                 body: Any = _pieces(content) if isinstance(content, Path) else content
                 response = self._client.request(method, path, content=body)
                 if response.status_code < 500 or _is_damaged(response):
                     break
-                problem: object = f"{response.status_code} {response.text[:200]}"
+                reached, problem = True, f"{response.status_code} {response.text[:200]}"
             except httpx.TransportError as error:
-                problem = error
+                reached, problem = False, str(error) or type(error).__name__
             if time.monotonic() >= deadline:
-                raise ServerAway(f"{method} {path} failed for too long: {problem}")
+                reason = f"{method} {path} has failed for too long: {problem}"
+                raise ServerAway(reason, reached=reached)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         if response.status_code in {401, 409}:

@@ -138,8 +138,12 @@ class JobAccess:
         """The files of the dataset's images from number `first` on, in the order of the manifest,
         each once: a length of 8 bytes, signed and big-endian, and the content. There are `count` at
         most, and fewer beyond `PACK_BYTES`. Instead of content, `MISSING` or `DAMAGED`."""
+        blobs = list(dict.fromkeys(self._blobs_by_image(job).values()))
+        return self._packed(blobs[first : first + count])
+
+    def _packed(self, blobs: Sequence[str]) -> Iterator[bytes]:
         size = 0
-        for blob in list(dict.fromkeys(self._blobs_by_image(job).values()))[first : first + count]:
+        for blob in blobs:
             if size >= PACK_BYTES:
                 return
             try:

@@ -21,7 +21,7 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 class ResumeStates:
     """Those of a version; `attempt` is that of the current job."""
 
-    def __init__(self, blobs: BlobStore, version_id: str, attempt: int) -> None:
+    def __init__(self, blobs: BlobStore, version_id: str, attempt: int = 1) -> None:
         self._blobs, self._attempt = blobs, attempt
         self._folder = f"resume/{version_id}"
         self._handed_back = f"handed-back/{version_id}"

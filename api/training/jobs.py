@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -50,11 +51,14 @@ class JobController(Controller):
     include_in_schema = False
 
     @get("/manifest", media_type="application/x-ndjson", sync_to_thread=True)
-    def get_manifest(self, backend: Served, version_id: FromPath[str], token: Token = "") -> Stream:
+    def get_manifest(
+        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    ) -> Response[bytes]:
         """The frozen dataset: a line of JSON for each image, with its sha256 and its
         annotations."""
         job = backend.jobs.job(version_id, token)
-        return Stream(backend.blobs.read_compressed(job.manifest))
+        content = b"".join(backend.blobs.read_compressed(job.manifest))
+        return Response(content, media_type="application/x-ndjson")
 
     @get("/images/{image:str}", media_type=BYTES, sync_to_thread=True)
     def get_image(
@@ -97,6 +101,8 @@ class JobController(Controller):
             backend.uploaded.note(stream, digest)
         elif not backend.uploaded.has(stream, digest):
             raise NotFound(f"no file {digest} belongs to the job")
+        # Checked whole first: an answer that breaks off looks like a lost connection.
+        deque(backend.blobs.chunks(digest), maxlen=0)
         return Stream(backend.blobs.chunks(digest), media_type=BYTES)
 
     @put("/source", status_code=200, request_max_body_size=None)

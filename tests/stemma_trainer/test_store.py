@@ -49,5 +49,5 @@ def test_a_server_on_this_machine_is_not_reached_through_a_proxy(
 
 
 def test_a_server_that_does_not_answer_is_away() -> None:
-    with pytest.raises(ServerAway, match="GET manifest failed for too long"):
+    with pytest.raises(ServerAway, match="GET manifest has failed for too long"):
         JobStore(Job(), "http://127.0.0.1:1", 0).get("manifest")

@@ -77,6 +77,13 @@ def test_a_worker_killed_at_a_random_point_changes_nothing(digits: Digits) -> No
     assert_trained_as_undisturbed(digits, version)
 
 
+def test_a_worker_is_given_neither_the_database_nor_the_blob_store(digits: Digits) -> None:
+    environment = Path(f"/proc/{digits.system.pid('worker')}/environ").read_text(encoding="utf-8")
+    given = {entry.partition("=")[0] for entry in environment.split("\0")}
+    assert "STEMMA_NATS_URL" in given
+    assert not given & {"STEMMA_DATABASE_URL", "STEMMA_DATABASE_ADMIN_URL", "STEMMA_BLOBS_URL"}
+
+
 @pytest.mark.parametrize("during", ["first", "second"])
 def test_every_part_killed_in_turn_changes_nothing(digits: Digits, during: str) -> None:
     victims = ["child", "ingest", "worker", "nats", "project", "postgres"]

@@ -32,6 +32,7 @@ from cli.main import main
 from domain.aggregates import VERSION
 from domain.trainers.trainer import trainer_id
 from domain.training.version import VersionTrainingStarted
+from stemma_trainer.serving import MOST_DELIVERIES
 from tests.adapters.running import eventually, running
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
@@ -59,6 +60,7 @@ class Lab:
 
     def __init__(self, site: Scene, nats_url: str, package: Path, folder: Path) -> None:
         self.site, self._nats_url, self._package, self._folder = site, nats_url, package, folder
+        self._written: set[str] = set()
         self.project, self.view = site.trainable("Own training", images=24)
 
     def run(self, *arguments: str) -> Result:
@@ -80,7 +82,9 @@ class Lab:
             f"def train(run):\n    {body}\n"
             "train.serve()\n"
         )
-        self.site.post("/trainers", {"name": f"acme/{name}", "kinds": ["classification"]})
+        if name not in self._written:
+            self.site.post("/trainers", {"name": f"acme/{name}", "kinds": ["classification"]})
+        self._written.add(name)
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -415,6 +419,18 @@ def test_a_job_of_an_earlier_attempt_is_acknowledged_and_changes_nothing(lab: La
     assert lab.names(version_id) == names
 
 
+def test_a_trainer_that_is_stopped_again_and_again_does_not_fail(lab: Lab) -> None:
+    path = lab.write("stopped", "import time; time.sleep(1000)")
+    version_id = lab.train("acme/stopped")
+    for delivery in range(1, MOST_DELIVERIES + 1):
+        with lab.worker(str(path)):
+            eventually(lambda: lab.names(version_id).count("training_started") >= delivery)  # noqa: B023
+    mortal = lab.write("stopped", "os._exit(3)")
+    with lab.worker(str(mortal)):
+        lab.until(version_id, "ready", "failed")
+    assert lab.names(version_id).count("training_started") == 2 * MOST_DELIVERIES
+
+
 def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
     """Both have one name, as with one seed: the second delivery is what tells them apart."""
     version_id = lab.train("acme/logreg", epochs=60)
@@ -484,7 +500,10 @@ def test_any_request_with_a_token_is_answered(
     lab: Lab, open_job: tuple[str, dict[str, str]]
 ) -> None:
     version_id, headers = open_job
-    paths = ("source", "checkpoint", "predictions", "state", "state/claim", "images/x", "other")
+    paths = (
+        "source", "checkpoint", "predictions", "items", "onnx", "state", "state/claim",
+        "state/check", "handed-back", "room", "images", "images/x", "missing", "files/x", "other",
+    )  # fmt: skip
     deliveries = st.one_of(st.integers(), st.text(max_size=8))
 
     @settings(max_examples=60, deadline=None, database=None)
