@@ -10,7 +10,7 @@ import msgspec
 from stemma_trainer.contract import Assignment
 from stemma_trainer.provenance import Declared
 from stemma_trainer.run import Run
-from stemma_trainer.store import Superseded
+from stemma_trainer.store import Superseded, TrainingEnded
 
 ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
 """Environment variables with the numbers of the child's pipes."""
@@ -18,8 +18,8 @@ ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
 ASSIGNMENT = "STEMMA_TRAINER_ASSIGNMENT"
 """The environment variable from which processes that the child starts have its assignment."""
 
-SUPERSEDED = 75
-"""EX_TEMPFAIL of sysexits.h: another delivery continues."""
+SUPERSEDED, ENDED = 75, 76
+"""EX_TEMPFAIL and EX_PROTOCOL of sysexits.h: another delivery continues; none is needed."""
 
 
 class Pipe:
@@ -86,6 +86,8 @@ def run_child(train: Callable[[Run], object], declared: Declared, device: str) -
         run.finish()
     except Superseded:
         os._exit(SUPERSEDED)
+    except TrainingEnded:
+        os._exit(ENDED)
     except Exception as error:
         import traceback
 

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stemma_trainer.contract import Assignment
 from stemma_trainer.data import Data, Item, Split, read_data
@@ -224,6 +222,9 @@ class Run:
         self._predicted = True
 
     def _parquet(self, items: Split, rows: Sequence[Any]) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         images = [item.image for item in items]
         if self.job.kind == "detection":
             sides = [(name, pa.float64()) for name in ("score", "x", "y", "width", "height")]

@@ -1,5 +1,6 @@
 """Trainers of users' own, run as their authors run them: from the wheel, with real jobs."""
 
+import asyncio
 import gzip
 import hashlib
 import os
@@ -7,8 +8,8 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 
+from adapters.nats.jetstream import JOBS, connect, job_subject
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.training.job_key import job_tokens
@@ -28,6 +32,7 @@ from cli.main import main
 from domain.aggregates import VERSION
 from domain.trainers.trainer import trainer_id
 from domain.training.version import VersionTrainingStarted
+from stemma_trainer.serving import MOST_DELIVERIES
 from tests.adapters.running import eventually, running
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
@@ -55,6 +60,7 @@ class Lab:
 
     def __init__(self, site: Scene, nats_url: str, package: Path, folder: Path) -> None:
         self.site, self._nats_url, self._package, self._folder = site, nats_url, package, folder
+        self._written: set[str] = set()
         self.project, self.view = site.trainable("Own training", images=24)
 
     def run(self, *arguments: str) -> Result:
@@ -76,7 +82,9 @@ class Lab:
             f"def train(run):\n    {body}\n"
             "train.serve()\n"
         )
-        self.site.post("/trainers", {"name": f"acme/{name}", "kinds": ["classification"]})
+        if name not in self._written:
+            self.site.post("/trainers", {"name": f"acme/{name}", "kinds": ["classification"]})
+        self._written.add(name)
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -128,6 +136,40 @@ class Lab:
     def version(self, version_id: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.site.http.get(f"/api/v1/versions/{version_id}").json()
         return found
+
+    def jobs(self, version_id: str) -> list[bytes]:
+        """The jobs of a version that are not acknowledged."""
+
+        async def read(js: JetStreamContext) -> list[bytes]:
+            state = (await js.stream_info(JOBS)).state
+            found = []
+            for sequence in range(state.first_seq, state.last_seq + 1):
+                with suppress(NatsError):
+                    found.append((await js.get_msg(JOBS, sequence)).data or b"")
+            return found
+
+        jobs: list[bytes] = self._ask(read)
+        return [job for job in jobs if msgspec.json.decode(job)["version_id"] == version_id]
+
+    def waiting(self, version_id: str) -> list[bytes]:
+        """As `jobs`, once there are some."""
+        eventually(lambda: bool(self.jobs(version_id)))
+        return self.jobs(version_id)
+
+    def send(self, job: bytes) -> None:
+        """Send a job once more, as if it had not been acknowledged."""
+        subject = job_subject(msgspec.json.decode(job)["queue"])
+        self._ask(lambda js: js.publish(subject, job))
+
+    def _ask(self, ask: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
+        async def asked() -> Any:
+            client = await connect(self._nats_url, "test")
+            try:
+                return await ask(client.jetstream())
+            finally:
+                await client.close()
+
+        return asyncio.run(asked())
 
     def until(self, version_id: str, *statuses: str) -> None:
         eventually(lambda: self.status(version_id) in statuses)
@@ -348,6 +390,47 @@ def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:
     assert started[1].resumed_from > 0
 
 
+def test_a_job_that_is_delivered_after_the_end_is_acknowledged(lab: Lab) -> None:
+    """As one of which the last acknowledgement was lost."""
+    version_id = lab.train("acme/logreg", epochs=1)
+    (job,) = lab.waiting(version_id)
+    with lab.worker("logreg.py"):
+        lab.until(version_id, "ready", "failed")
+        eventually(lambda: not lab.jobs(version_id))
+        names = lab.names(version_id)
+        lab.send(job)
+        eventually(lambda: not lab.jobs(version_id))
+    assert names[-1] == "training_completed"
+    assert lab.names(version_id) == names
+
+
+def test_a_job_of_an_earlier_attempt_is_acknowledged_and_changes_nothing(lab: Lab) -> None:
+    path = lab.write("retried", "raise ValueError('always')")
+    version_id = lab.train("acme/retried")
+    (job,) = lab.waiting(version_id)
+    with lab.worker(str(path)):
+        lab.until(version_id, "failed")
+        lab.site.http.post(f"/api/v1/versions/{version_id}/retry").raise_for_status()
+        eventually(lambda: lab.names(version_id).count("training_failed") == 2)
+        eventually(lambda: not lab.jobs(version_id))
+        names = lab.names(version_id)
+        lab.send(job)
+        eventually(lambda: not lab.jobs(version_id))
+    assert lab.names(version_id) == names
+
+
+def test_a_trainer_that_is_stopped_again_and_again_does_not_fail(lab: Lab) -> None:
+    path = lab.write("stopped", "import time; time.sleep(1000)")
+    version_id = lab.train("acme/stopped")
+    for delivery in range(1, MOST_DELIVERIES + 1):
+        with lab.worker(str(path)):
+            eventually(lambda: lab.names(version_id).count("training_started") >= delivery)  # noqa: B023
+    mortal = lab.write("stopped", "os._exit(3)")
+    with lab.worker(str(mortal)):
+        lab.until(version_id, "ready", "failed")
+    assert lab.names(version_id).count("training_started") == 2 * MOST_DELIVERIES
+
+
 def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
     """Both have one name, as with one seed: the second delivery is what tells them apart."""
     version_id = lab.train("acme/logreg", epochs=60)
@@ -417,7 +500,10 @@ def test_any_request_with_a_token_is_answered(
     lab: Lab, open_job: tuple[str, dict[str, str]]
 ) -> None:
     version_id, headers = open_job
-    paths = ("source", "checkpoint", "predictions", "state", "state/claim", "images/x", "other")
+    paths = (
+        "source", "checkpoint", "predictions", "items", "onnx", "state", "state/claim",
+        "state/check", "handed-back", "room", "images", "images/x", "missing", "files/x", "other",
+    )  # fmt: skip
     deliveries = st.one_of(st.integers(), st.text(max_size=8))
 
     @settings(max_examples=60, deadline=None, database=None)
