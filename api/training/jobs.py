@@ -44,10 +44,10 @@ class JobController(Controller):
 
     @get("/manifest", media_type="application/x-ndjson", sync_to_thread=True)
     def get_manifest(self, backend: Served, version_id: FromPath[str], token: Token = "") -> Stream:
-        """The frozen dataset: a line of JSON for each image, with its sha256 and its
-        annotations."""
+        """The frozen dataset: a line of JSON for each image, with its sha256 and its annotations;
+        a job that is to predict gets none."""
         job = backend.jobs.job(version_id, token)
-        return Stream(backend.blobs.read_compressed(job.manifest))
+        return Stream(backend.jobs.manifest(job))
 
     @get("/images/{image:str}", media_type=BYTES, sync_to_thread=True)
     def get_image(
@@ -57,12 +57,20 @@ class JobController(Controller):
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.image(job, image), media_type=BYTES)
 
+    @get("/checkpoint", media_type=BYTES, sync_to_thread=True)
+    def get_checkpoint(
+        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    ) -> Stream:
+        """The weights that the job is to predict with."""
+        job = backend.jobs.job(version_id, token)
+        return Stream(backend.jobs.checkpoint(job), media_type=BYTES)
+
     @put("/source", status_code=200, request_max_body_size=None)
     async def put_source(
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store an archive of the trainer's code, before the report of the start names it."""
-        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        await asyncio.to_thread(backend.jobs.training, version_id, token)
         with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
             path = Path(folder, "file")
             digest = await receive(request, path, MOST_ARCHIVE_BYTES)
@@ -76,6 +84,7 @@ class JobController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store weights; only then may a report name them."""
+        await asyncio.to_thread(backend.jobs.training, version_id, token)
         return await _store(backend, request, version_id, token, MOST_CHECKPOINT_BYTES)
 
     @put("/predictions", status_code=200, request_max_body_size=None)
@@ -91,7 +100,7 @@ class JobController(Controller):
     ) -> Response[bytes]:
         """The state to resume from, empty if there is none; from now on earlier deliveries cannot
         save a state."""
-        job = backend.jobs.job(version_id, token)
+        job = backend.jobs.training(version_id, token)
         return Response(backend.jobs.claim(job, delivery), media_type=BYTES)
 
     @put("/state", status_code=204, request_max_body_size=None)
@@ -104,7 +113,7 @@ class JobController(Controller):
         token: Token = "",
     ) -> None:
         """Replace the state of this delivery, once the reports up to it are stored."""
-        job = await asyncio.to_thread(backend.jobs.job, version_id, token)
+        job = await asyncio.to_thread(backend.jobs.training, version_id, token)
         with tempfile.TemporaryDirectory(prefix="stemma-state-") as folder:
             path = Path(folder, "state")
             await receive(request, path, MOST_STATE_BYTES, offset=_DIGEST)
@@ -113,7 +122,7 @@ class JobController(Controller):
     @delete("/state", sync_to_thread=True)
     def delete_state(self, backend: Served, version_id: FromPath[str], token: Token = "") -> None:
         """Delete the state to resume from: the training has ended."""
-        backend.jobs.forget(backend.jobs.job(version_id, token, ended=True))
+        backend.jobs.forget(backend.jobs.training(version_id, token, ended=True))
 
 
 async def _store(

@@ -148,6 +148,7 @@ read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 token                  GET    /api/v1/jobs/{version_id}/manifest
 token                  GET    /api/v1/jobs/{version_id}/images/{image}
+token                  GET    /api/v1/jobs/{version_id}/checkpoint
 token                  PUT    /api/v1/jobs/{version_id}/source
 token                  PUT    /api/v1/jobs/{version_id}/checkpoint
 token                  PUT    /api/v1/jobs/{version_id}/predictions
