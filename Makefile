@@ -4,7 +4,7 @@ ARGS ?=
 # Without bytecode every process would compile torch's sources anew: 18 s instead of 5 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs pictures setup demo test check fresh wheels wheel pythons lint bench bench-train contract lock clean
+.PHONY: docs pictures setup demo test check fresh wheels wheel pythons lint kills bench bench-train contract lock clean
 
 setup:
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
@@ -44,6 +44,13 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# While a trainer of users trains: tests/system/test_trainer_kills.py. SEED repeats a run.
+KILLS ?= 200
+SEED ?=
+kills: setup
+	@STEMMA_KILLS=$(KILLS) STEMMA_KILLS_SEED=$(SEED) $(BIN)/python -m pytest -s --timeout 14400 \
+		tests/system/test_trainer_kills.py
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)

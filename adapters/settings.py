@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_seconds: float = 30.0
     ack_wait_seconds: float = 60.0
     image_cache_bytes: int = 1 << 30
+    image_disk_bytes: int = 20 << 30
     decoded: str = ""
     max_upload_bytes: int = 50_000_000
     max_image_pixels: int = 100_000_000

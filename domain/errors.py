@@ -29,6 +29,10 @@ class Conflict(Refusal):
     """The input is valid, but the current state forbids the command."""
 
 
+class TrainingEnded(Conflict):
+    """The training that something is stored for has ended."""
+
+
 class KeyReused(Conflict):
     """The command's id was used for another command."""
 

@@ -14,9 +14,13 @@ from adapters.settings import Settings
 from domain.training.jobs import Job
 from domain.training.messages import AnyReport, TrainJob
 
-SUPERSEDED = 75
-DISK_FULL = 74
-"""Exit statuses of the child: EX_TEMPFAIL and EX_IOERR of sysexits.h."""
+SUPERSEDED, ENDED = 75, 76
+"""Exit statuses of the child, EX_TEMPFAIL and EX_PROTOCOL of sysexits.h: a later delivery goes on,
+and nothing is left to do."""
+
+DISK_FULL, AWAY = 74, 69
+"""EX_IOERR and EX_UNAVAILABLE: there is no room for a file, here or on the server; the server does
+not answer."""
 
 
 class Assignment(msgspec.Struct, frozen=True):

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
 from domain.trainers.trainer import ONNX
 from domain.training.jobs import OnnxJob, PredictJob
 from domain.training.messages import Failed
 from gpu_worker.channel import (
+    AWAY,
     DISK_FULL,
+    ENDED,
     SUPERSEDED,
     Assignment,
     Channel,
@@ -58,34 +59,34 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
     from gpu_worker.group import joined, others, processes_of
     from gpu_worker.predictions import predict_images
     from gpu_worker.progress import NonFinite
-    from gpu_worker.resume import Superseded
+    from gpu_worker.served_files import ServedFiles
     from gpu_worker.train import train_version
+    from stemma_trainer.store import ServerAway, Superseded, TrainingEnded
 
     # What the imports made is never collected; to look at it again and again is for nothing.
     gc.freeze()
     try:
         settings, job = assignment.settings, assignment.job
-        blobs = BlobStore.from_url(settings.require("blobs_url"))
+        files = ServedFiles(job, assignment.delivery, settings)
         if isinstance(job, OnnxJob):
             from gpu_worker.onnx_file import make_onnx
 
-            make_onnx(job, settings, blobs, channel.report, channel.flush)
+            make_onnx(job, settings, files, channel.report, channel.flush)
             return 0
         if isinstance(job, PredictJob) and job.format == ONNX:
             from gpu_worker.onnx_predictions import predict_by_onnx
 
-            predict_by_onnx(job, settings, blobs, channel.report, channel.flush)
+            predict_by_onnx(job, settings, files, channel.report, channel.flush)
             return 0
         if isinstance(job, PredictJob):
-            predict_images(job, settings, blobs, channel.report, channel.flush)
+            predict_images(job, settings, files, channel.report, channel.flush)
             return 0
         size, device = processes_of(settings), choose_device(settings.device)
         with others(size, encode_line(assignment)), joined(0, size, device) as group:
             train_version(
                 job,
-                assignment.delivery,
                 settings,
-                blobs,
+                files,
                 channel.report,
                 channel.flush,
                 channel.stop_wanted.is_set,
@@ -94,6 +95,11 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
     except Superseded as superseded:
         log.warning("a later delivery continues the training: %s", superseded)
         return SUPERSEDED
+    except TrainingEnded:
+        return ENDED
+    except ServerAway as away:
+        log.error("%s", away)
+        return DISK_FULL if away.reached else AWAY
     except Exception as error:
         if is_disk_full(error):
             log.error("the disk is full: %s", error)

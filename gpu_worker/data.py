@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.settings import Settings
-from domain.training.jobs import Job
 from domain.training.messages import ManifestLine, TrainJob
 from domain.training.options import TrainingOptions
 from domain.training.preprocessing import MEAN, STD
@@ -23,6 +22,7 @@ from gpu_worker.augment import Sample, augment
 from gpu_worker.balance import balanced
 from gpu_worker.decoded import Decoded, Split
 from gpu_worker.images import Fitted, ImageUnreadable, decode_items
+from gpu_worker.job_files import JobFiles
 from gpu_worker.targets import DatasetUnusable, Targets, targets_of
 from gpu_worker.tasks import Task
 
@@ -54,9 +54,9 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Loads images from blobs and decodes them."""
+    """Loads images from their files and decodes them."""
 
-    blobs: BlobStore
+    files: JobFiles
     options: TrainingOptions
     max_pixels: int
     pool: Executor
@@ -93,7 +93,7 @@ class Source:
     def _read(self, lines: Sequence[ManifestLine]) -> list[Fitted]:
         blob = lines[0].blob
         try:
-            data = self.blobs.get(blob)
+            data = self.files.image(lines[0])
         except BlobMissing as error:
             raise ImageUnreadable(
                 f"its bytes, {blob}, are missing: the image was erased, or the blob store has"
@@ -135,9 +135,8 @@ class ImageSet:
         return len(self._cache)
 
     def are_stored(self) -> bool:
-        """Whether the bytes of all images to cache are in the blob store."""
-        blobs = [line.blob for line in self.lines[: self.cached]]
-        return all(self.source.pool.map(self.source.blobs.has, blobs))
+        """Whether the bytes of all images to cache are still stored."""
+        return self.source.files.are_stored(line.blob for line in self.lines[: self.cached])
 
     def fill(self) -> Iterator[None]:
         """Decode the items to cache, yielding after each of them; those of an image together."""
@@ -214,17 +213,17 @@ class Data:
 
 
 def prepare(
-    job: TrainJob, blobs: BlobStore, settings: Settings, advance: Callable[[float], None]
+    job: TrainJob, files: JobFiles, settings: Settings, advance: Callable[[float], None]
 ) -> Data:
     """Read the manifest and decode as many images as the cache may hold, training images first.
 
     `advance` receives the fraction done. Raises `DatasetUnusable` or `ImageUnreadable`.
     """
-    lines = read_manifest(job, blobs)
+    lines = read_manifest(job.manifest, files)
     options = job.options
     width, height = options.input_size
     pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
-    source = Source(blobs, options, settings.max_image_pixels, pool, job.grey_bits)
+    source = Source(files, options, settings.max_image_pixels, pool, job.grey_bits)
     room = settings.image_cache_bytes // (3 * width * height)
     sets = []
     for split in ("train", "validation"):
@@ -266,13 +265,13 @@ def _decode(sets: Sequence[ImageSet], kept: Decoded, advance: Callable[[float], 
     kept.save([images.decoded for images in sets])
 
 
-def read_manifest(job: Job, blobs: BlobStore) -> list[ManifestLine]:
-    """The lines of a job's manifest. Raises `DatasetUnusable`."""
+def read_manifest(digest: str, files: JobFiles) -> list[ManifestLine]:
+    """The lines of a job's manifest, which has this digest. Raises `DatasetUnusable`."""
     decoder = msgspec.json.Decoder(ManifestLine)
     try:
-        return decoder.decode_lines(b"".join(blobs.read_compressed(job.manifest)))
+        return decoder.decode_lines(files.manifest())
     except (BlobMissing, BlobCorrupt, msgspec.DecodeError) as error:
-        raise DatasetUnusable(f"the manifest {job.manifest} cannot be read: {error}") from error
+        raise DatasetUnusable(f"the manifest {digest} cannot be read: {error}") from error
 
 
 def iterations_per_epoch(images: int, batch_size: int) -> int:

@@ -15,7 +15,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import end_tasks, jetstream, publish, report_subject
 from adapters.settings import Settings
 from domain.training.jobs import Job, OnnxJob, PredictJob, purpose_of
@@ -28,19 +27,20 @@ from domain.training.messages import (
     Predicted,
     Report,
 )
-from gpu_worker.channel import DISK_FULL, SUPERSEDED, Assignment
+from gpu_worker.channel import AWAY, DISK_FULL, ENDED, SUPERSEDED, Assignment
 from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
 from gpu_worker.retries import Retries, RetriesExhausted
-from gpu_worker.scratch import forget_checkpoints, record_handed_back, times_handed_back
 from gpu_worker.stopping import unless
+from stemma_trainer.store import JobStore, TokenRefused, TrainingEnded
 
 MAX_INTERRUPTIONS = 5
 MEMORY_ADVICE = "If it may have run out of memory, choose a smaller batch or image size; then retry"
 PREDICTION_ADVICE = "Find out what ends the worker, then request it again"
 _REDELIVERY_SECONDS = 1.0
 _ACK_SECONDS = 5.0
+_HAND_BACK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
 _REDELIVERY_AFTER_TROUBLE_SECONDS = 30.0
 
@@ -76,12 +76,21 @@ class Delivery:
         heartbeat = asyncio.create_task(self._send_in_progress())
         try:
             with self._trace.delivery(self._settings.worker_name):
-                await self._work(stop)
+                await self._unless_over(stop)
         except RetriesExhausted as error:
             log.error("job %s is handed back: %s", self._job.message_id, error)
             await self._hand_back(_REDELIVERY_AFTER_TROUBLE_SECONDS)
         finally:
             heartbeat.cancel()
+
+    async def _unless_over(self, stop: asyncio.Event) -> None:
+        try:
+            await self._work(stop)
+        except TrainingEnded:
+            await self._drop()
+        except TokenRefused as error:
+            await self._report(Failed(reason=str(error)))
+            await send_ack(self._message.term())
 
     async def _work(self, stop: asyncio.Event) -> None:
         if await self._is_cancelled(stop):
@@ -94,9 +103,9 @@ class Delivery:
         status = await self._train(stop)
         if self._closed or status == SUPERSEDED:
             return
-        if self._cancelled:
+        if self._cancelled or status == ENDED:
             await self._drop()
-        elif stop.is_set() or (status == DISK_FULL and await self._had_to_wait_for_room(stop)):
+        elif await self._had_to_wait(status, stop) or stop.is_set():
             await self._hand_back()
         elif before + 1 == MAX_INTERRUPTIONS:
             await self._give_up(f"the {self._what} process {_ending(status)}", status)
@@ -112,20 +121,22 @@ class Delivery:
     async def _until_done(self, what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
         return await self._retries.until_done(what, self._client, attempt)
 
-    async def _had_to_wait_for_room(self, stop: asyncio.Event) -> bool:
-        """Wait until the blob store has room again. False if it has at once: then the training
-        itself may need more than there is."""
-        refused = False
+    async def _had_to_wait(self, status: int, stop: asyncio.Event) -> bool:
+        """Wait until the server stores files again, if the child ended because it did not. False if
+        there is room at once: then the training itself may need more than there is."""
+        if status not in {AWAY, DISK_FULL}:
+            return False
+        refused = status == AWAY
 
         def check() -> None:
             nonlocal refused
             try:
-                self._blobs().check_room()
+                self._store().check_room()
             except OSError:
                 refused = True
                 raise
 
-        waiting = self._until_done("writing to the blob store", partial(asyncio.to_thread, check))
+        waiting = self._until_done("storing files on the server", partial(asyncio.to_thread, check))
         await unless(stop, waiting)
         return refused
 
@@ -134,33 +145,28 @@ class Delivery:
         earlier = self._try - 1
         while earlier >= MAX_INTERRUPTIONS - 1 and not stop.is_set():
             try:
-                return earlier - await asyncio.to_thread(self._times_handed_back)
+                return earlier - await asyncio.to_thread(self._store().times_handed_back)
+            except (TokenRefused, TrainingEnded):
+                raise
             except Exception as error:
                 log.warning("the job's earlier deliveries cannot be read: %s", error)
                 await asyncio.sleep(_PAUSE_SECONDS)
         return min(earlier, MAX_INTERRUPTIONS - 1)
 
-    def _times_handed_back(self) -> int:
-        job = self._job
-        return times_handed_back(self._blobs(), job.version_id, job.key)
-
     async def _hand_back(self, delay: float | None = None) -> None:
         """Hand the job to another worker, at once or after a delay. If this cannot be recorded, it
         counts as an interruption."""
-        job = self._job
+        store = self._store(_HAND_BACK_SECONDS)
         try:
-            await asyncio.to_thread(
-                record_handed_back, self._blobs(), job.version_id, job.key, self._number
-            )
+            await asyncio.to_thread(store.hand_back, self._number)
         except Exception as error:
-            log.warning("job %s: the hand-back cannot be recorded: %s", job.message_id, error)
+            message_id = self._job.message_id
+            log.warning("job %s: the hand-back cannot be recorded: %s", message_id, error)
         await send_ack(self._message.nak(delay))
 
     async def _train(self, stop: asyncio.Event) -> int:
         """Run the child and return its exit status, or 0 where it was killed."""
-        bare = msgspec.structs.replace(
-            self._settings, database_url=None, database_admin_url=None, nats_url=None, nats_seed=""
-        )
+        bare = msgspec.structs.replace(self._settings, nats_url=None, nats_seed="")
         try:
             child = await Child.start(Assignment(self._job, self._number, bare))
         except ChildProcessError as error:
@@ -194,22 +200,22 @@ class Delivery:
                 child.stop_early()
 
     async def _drop(self) -> None:
-        """Drop a cancelled version's job and its checkpoints. After a failure the next delivery
-        repeats it."""
-        log.info("job %s is cancelled", self._job.message_id)
+        """Drop the job of a version that has ended, as a cancelled one, and its checkpoints. After
+        a failure the next delivery repeats it."""
+        log.info("job %s is over", self._job.message_id)
         try:
-            await asyncio.to_thread(self._forget_checkpoints)
+            await asyncio.to_thread(self._store().forget)
+        except TokenRefused:
+            log.info("job %s is followed by another: its checkpoints stay", self._job.message_id)
         except Exception:
             log.exception("job %s: its checkpoints cannot be deleted yet", self._job.message_id)
             await send_ack(self._message.nak(_REDELIVERY_SECONDS))
             return
         await send_ack(self._message.ack_sync(_ACK_SECONDS))
 
-    def _forget_checkpoints(self) -> None:
-        forget_checkpoints(self._blobs(), self._job.version_id)
-
-    def _blobs(self) -> BlobStore:
-        return BlobStore.from_url(self._settings.require("blobs_url"))
+    def _store(self, patience: float = 0.0) -> JobStore:
+        """What the server stores of the job. It is asked once, or again for some seconds."""
+        return JobStore(self._job, self._settings.require("api_url"), patience)
 
     async def _forward(self, child: Child) -> None:
         """Publish the child's reports. The child is notified once a report is stored; for the last

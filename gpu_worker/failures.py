@@ -12,6 +12,7 @@ from gpu_worker.predictions import CheckpointUnusable
 from gpu_worker.progress import NonFinite
 from gpu_worker.targets import DatasetUnusable
 from gpu_worker.tasks import UnsupportedTask
+from stemma_trainer.store import TokenRefused
 
 _SELF_EXPLAINING = (
     CheckpointUnusable,
@@ -19,6 +20,7 @@ _SELF_EXPLAINING = (
     DeviceMissing,
     ExportDiffers,
     ImageUnreadable,
+    TokenRefused,
     UnknownRecipe,
     UnsupportedTask,
 )

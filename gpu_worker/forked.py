@@ -4,4 +4,5 @@ from adapters.processes.loading import collect_rarely
 
 collect_rarely()
 
+import gpu_worker.served_files  # noqa: E402, F401
 import gpu_worker.train  # noqa: E402, F401

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.settings import Settings
 from domain.dataset.image import TRAIN
 from domain.training.jobs import OnnxJob
@@ -16,10 +16,10 @@ from gpu_worker.data import read_manifest
 from gpu_worker.environment import describe, set_up_torch
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.inference import TakenModel
+from gpu_worker.job_files import JobFiles
 from gpu_worker.onnx_export import export
 from gpu_worker.predictions import CheckpointUnusable
 from gpu_worker.progress import Reporter
-from gpu_worker.scratch import forget_handed_back
 from gpu_worker.targets import DatasetUnusable
 
 SAMPLES = 4
@@ -31,7 +31,7 @@ TRIES = 100
 def make_onnx(
     job: OnnxJob,
     settings: Settings,
-    blobs: BlobStore,
+    files: JobFiles,
     report: Reporter,
     flush: Callable[[], None] = lambda: None,
 ) -> None:
@@ -45,11 +45,11 @@ def make_onnx(
     report(Started(settings.worker_name, device.type, describe(device), resumed_from=0))
     checkpoint = job.model.checkpoint
     try:
-        weights = blobs.get(checkpoint)
+        weights = files.file(checkpoint)
     except (BlobMissing, BlobCorrupt) as error:
         raise CheckpointUnusable(f"the checkpoint {checkpoint} cannot be read: {error}") from error
     model = TakenModel(job.model, weights, settings.max_image_pixels)
-    samples = list(islice(_samples(job, model, blobs), SAMPLES))
+    samples = list(islice(_samples(job, model, files), SAMPLES))
     if not samples:
         raise DatasetUnusable(
             f"none of the version's first {TRIES} images can be read any more: the file could not"
@@ -59,19 +59,18 @@ def make_onnx(
         path = Path(folder) / "model.onnx"
         difference = export(model, path, samples, from_bytes=True)
         size = path.stat().st_size
-        digest = blobs.put_file(path)
-    blobs.flush()
+        digest = files.put("onnx", path)
     report(OnnxMade(checkpoint, digest, size, len(samples), difference))
     flush()
-    forget_handed_back(blobs, job.version_id, job.key)
+    files.forget()
 
 
-def _samples(job: OnnxJob, model: TakenModel, blobs: BlobStore) -> Iterator[bytes]:
+def _samples(job: OnnxJob, model: TakenModel, files: JobFiles) -> Iterator[bytes]:
     """The version's images that can still be read, those that validated it first."""
-    lines = sorted(read_manifest(job, blobs), key=lambda line: line.split == TRAIN)
+    lines = sorted(read_manifest(job.manifest, files), key=lambda line: line.split == TRAIN)
     for line in lines[:TRIES]:
         try:
-            content = blobs.get(line.blob)
+            content = files.image(line)
             model.read(content)
         except (BlobMissing, BlobCorrupt, ImageUnreadable):
             continue

@@ -2,9 +2,6 @@
 
 import msgspec
 
-MOST_FILE_BYTES = 2 << 30
-"""The format's own limit: that of protocol buffers."""
-
 MOST_MEMORY_BYTES = 8 << 30
 """Address space of the process, for the file, its weights and what is between them."""
 

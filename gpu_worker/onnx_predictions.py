@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.images.decoding import Undecodable, decode
 from adapters.settings import Settings
 from domain.library.view import DETECTION
@@ -23,18 +23,18 @@ from domain.training.messages import ManifestLine, Predicted, Started
 from gpu_worker.data import read_manifest
 from gpu_worker.environment import describe
 from gpu_worker.images import ImageUnreadable
-from gpu_worker.onnx_limits import MOST_FILE_BYTES, NotAsAgreed
+from gpu_worker.job_files import JobFiles
+from gpu_worker.onnx_limits import NotAsAgreed
 from gpu_worker.onnx_scores import OnnxScores, Pixels, running_onnx
 from gpu_worker.predictions import CheckpointUnusable
 from gpu_worker.progress import Reporter
-from gpu_worker.scratch import forget_handed_back
 from gpu_worker.targets import DatasetUnusable
 
 
 def predict_by_onnx(
     job: PredictJob,
     settings: Settings,
-    blobs: BlobStore,
+    files: JobFiles,
     report: Reporter,
     flush: Callable[[], None] = lambda: None,
 ) -> None:
@@ -43,38 +43,31 @@ def predict_by_onnx(
     """
     environment = describe(torch.device("cpu")) | {"onnxruntime": onnxruntime.__version__}
     report(Started(settings.worker_name, "cpu", environment, resumed_from=0))
-    lines = read_manifest(job, blobs)
+    lines = read_manifest(job.manifest, files)
     if not lines:
         raise DatasetUnusable(f"the manifest {job.manifest} has no images")
     with tempfile.TemporaryDirectory(prefix="stemma-onnx-") as folder:
         file = Path(folder, "model.onnx")
-        _fetch(job, blobs, file)
+        _fetch(job, files, file)
         try:
             with running_onnx(file, len(job.concepts)) as network:
-                scores = _scores(job, settings, blobs, network, lines)
+                scores = _scores(job, settings, files, network, lines)
         except NotAsAgreed as problem:
             raise CheckpointUnusable(f"the version's ONNX file cannot be used: {problem}") from None
         table = pa.table({"image": [line.image for line in lines], "scores": pa.array(scores)})
         path = Path(folder, "predictions.parquet")
         pq.write_table(table, path, compression="zstd")
-        predictions = blobs.put_file(path)
-    blobs.flush()
+        predictions = files.put("predictions", path)
     report(Predicted(job.checkpoint, None, len(lines), predictions))
     flush()
-    forget_handed_back(blobs, job.version_id, job.key)
+    files.forget()
 
 
-def _fetch(job: PredictJob, blobs: BlobStore, file: Path) -> None:
+def _fetch(job: PredictJob, files: JobFiles, file: Path) -> None:
     if job.kind == DETECTION:
         raise CheckpointUnusable("no boxes are predicted by a trainer's ONNX file")
     try:
-        size = blobs.size(job.checkpoint)
-        if size is not None and size > MOST_FILE_BYTES:
-            raise CheckpointUnusable(
-                f"the version's ONNX file has {size:,} bytes; at most {MOST_FILE_BYTES:,} can be"
-                " run"
-            )
-        blobs.copy_to(job.checkpoint, file)
+        file.write_bytes(files.file(job.checkpoint))
     except (BlobMissing, BlobCorrupt) as error:
         raise CheckpointUnusable(f"the checkpoint cannot be read: {error}") from error
 
@@ -82,13 +75,13 @@ def _fetch(job: PredictJob, blobs: BlobStore, file: Path) -> None:
 def _scores(
     job: PredictJob,
     settings: Settings,
-    blobs: BlobStore,
+    files: JobFiles,
     network: OnnxScores,
     lines: Sequence[ManifestLine],
 ) -> list[list[float]]:
     def read(line: ManifestLine) -> Pixels:
         try:
-            content = blobs.get(line.blob)
+            content = files.image(line)
             image = decode(content, settings.max_image_pixels, grey_bits=job.grey_bits)
         except (BlobMissing, BlobCorrupt, Undecodable) as error:
             raise ImageUnreadable(f"image {line.image} cannot be used: {error}") from error

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adapters.images.crops import Sides, crop_edges
+from domain.trainers.predicting import MOST_ONNX_BYTES
 from gpu_worker.onnx_limits import (
-    MOST_FILE_BYTES,
     MOST_MEMORY_BYTES,
     MOST_SECONDS,
     Loaded,
@@ -100,8 +100,8 @@ def running_onnx(
 ) -> Iterator[OnnxScores]:
     """Run a file for as long as the context is open. Raises `NotAsAgreed`."""
     size = path.stat().st_size
-    if size > MOST_FILE_BYTES:
-        raise NotAsAgreed(f"the file has {size:,} bytes; at most {MOST_FILE_BYTES:,} can be run")
+    if size > MOST_ONNX_BYTES:
+        raise NotAsAgreed(f"the file has {size:,} bytes; at most {MOST_ONNX_BYTES:,} can be run")
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(_ROOT)} | _ENVIRONMENT
     argv = [sys.executable, "-m", "gpu_worker.onnx_process", str(concepts), str(path.resolve())]
     with subprocess.Popen(

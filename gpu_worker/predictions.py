@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.evaluation.predictions import PredictionsFile, writing_predictions
 from adapters.settings import Settings
 from domain.training.jobs import PredictJob
@@ -21,10 +21,10 @@ from gpu_worker.data import ImageSet, Source, batches, in_order, read_manifest
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.images import ImageUnreadable
+from gpu_worker.job_files import JobFiles
 from gpu_worker.networks import build_network
 from gpu_worker.progress import NonFinite, Reporter
 from gpu_worker.recipe import compute_narrow_inputs_in_float32, precision_of
-from gpu_worker.scratch import forget_handed_back
 from gpu_worker.targets import DatasetUnusable, targets_of, unknown_targets
 from gpu_worker.tasks import Predictions, Task, task_for
 
@@ -36,7 +36,7 @@ class CheckpointUnusable(Exception):
 def predict_images(
     job: PredictJob,
     settings: Settings,
-    blobs: BlobStore,
+    files: JobFiles,
     report: Reporter,
     flush: Callable[[], None] = lambda: None,
 ) -> None:
@@ -49,11 +49,11 @@ def predict_images(
     device = choose_device(settings.device)
     set_up_torch(device, settings.workers)
     report(Started(settings.worker_name, device.type, describe(device), resumed_from=0))
-    lines = read_manifest(job, blobs)
+    lines = read_manifest(job.manifest, files)
     if not lines:
         raise DatasetUnusable(f"the manifest {job.manifest} has no images")
     with ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode") as pool:
-        source = Source(blobs, job.options, settings.max_image_pixels, pool, job.grey_bits)
+        source = Source(files, job.options, settings.max_image_pixels, pool, job.grey_bits)
         tests = job.purpose == Purpose.TEST
         targets = targets_of(job, lines) if tests else unknown_targets(job, lines)
         images = ImageSet(source, lines, targets, cached=0)
@@ -63,7 +63,7 @@ def predict_images(
                 with writing_predictions(path, job.kind, job.concepts) as file:
                     metrics = (evaluate if tests else _predict)(
                         task_for(job.kind, len(job.concepts)),
-                        _network(job, blobs, device),
+                        _network(job, files, device),
                         images,
                         job.options.batch_size,
                         device,
@@ -72,11 +72,10 @@ def predict_images(
                     )
             except ImageUnreadable as error:
                 raise source.unreadable(lines) from error
-            predictions = blobs.put_file(path)
-    blobs.flush()
+            predictions = files.put("predictions", path)
     report(Predicted(job.checkpoint, metrics, len(lines), predictions))
     flush()
-    forget_handed_back(blobs, job.version_id, job.key)
+    files.forget()
 
 
 @torch.no_grad()
@@ -112,11 +111,11 @@ def _predict(
             predictions.add({"image": line.image, "split": line.split} | row)
 
 
-def _network(job: PredictJob, blobs: BlobStore, device: torch.device) -> nn.Module:
+def _network(job: PredictJob, files: JobFiles, device: torch.device) -> nn.Module:
     """The trained network on its device. Raises `CheckpointUnusable`."""
     network = build_network(job.kind, job.options, len(job.concepts))
     try:
-        load_weights(network, blobs.get(job.checkpoint))
+        load_weights(network, files.file(job.checkpoint))
     except (BlobMissing, BlobCorrupt) as error:
         raise CheckpointUnusable(
             f"the checkpoint {job.checkpoint} cannot be read: {error}"

@@ -7,11 +7,11 @@ import os
 import sys
 import threading
 
-from adapters.blobs.blobs import BlobStore
 from adapters.observability import logs
 from gpu_worker.channel import decode_assignment
 from gpu_worker.environment import choose_device
 from gpu_worker.group import joined
+from gpu_worker.served_files import ServedFiles
 from gpu_worker.train import train_version
 
 
@@ -26,13 +26,12 @@ def main() -> None:
     logs.set_up("training", assignment.settings.log_format)
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     settings = assignment.settings
-    blobs = BlobStore.from_url(settings.require("blobs_url"))
+    job = assignment.training
+    files = ServedFiles(job, assignment.delivery, settings)
     device = choose_device(settings.device)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with joined(rank, size, device) as group:
-        train_version(
-            assignment.training, assignment.delivery, settings, blobs, lambda _: None, group=group
-        )
+        train_version(job, settings, files, lambda _: None, group=group)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from adapters.blobs.blobs import BlobStore
 from adapters.flip_book.files import SampledImages, file_of
 from domain.library.view import TAGGING
 from domain.training.messages import EpochItems, TrainJob
 from gpu_worker.data import Data, Draw, ImageSet, batches
 from gpu_worker.evaluate import Observer
+from gpu_worker.job_files import JobFiles
 from gpu_worker.measuring import Measured, measured_by
 from gpu_worker.progress import Reporter
 from gpu_worker.sample import sample_of
@@ -34,12 +34,12 @@ class ItemRecorder:
         task: Task,
         device: torch.device,
         precision: Callable[[], AbstractContextManager[object]],
-        blobs: BlobStore,
+        files: JobFiles,
         report: Reporter,
     ) -> None:
         self._job, self._data, self._task = job, data, task
         self._device, self._precision = device, precision
-        self._blobs, self._report = blobs, report
+        self._files, self._report = files, report
         self._sample = sample_of(job, data)
         train, validation = self._sample
         lines = [data.train.lines[index] for index in train.tolist()]
@@ -67,8 +67,8 @@ class ItemRecorder:
         validation = self._validation.columns(self._sample.validation)
         columns = {name: _joined(own[name], validation[name]) for name in own}
         job = self._job
-        items = self._blobs.put(file_of(job.kind, job.concepts, epoch, self._images, columns))
-        self._blobs.flush()
+        content = file_of(job.kind, job.concepts, epoch, self._images, columns)
+        items = self._files.put("items", content)
         images = len(self._images.ids)
         seconds = time.monotonic() - started
         self._report(

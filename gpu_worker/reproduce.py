@@ -21,7 +21,7 @@ from domain.training.messages import (
 )
 from gpu_worker.channel import decode_assignment, encode_line
 from gpu_worker.failures import explain
-from gpu_worker.scratch import forget_checkpoints
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 _REPORTED = (Started, StepAdvanced, EpochMetrics, Completed)
@@ -45,11 +45,11 @@ def main(iterations: int) -> int:
     settings = assignment.settings
     job = msgspec.structs.replace(assignment.training, version_id=f"reproduce-{uuid.uuid4()}")
     try:
-        blobs = BlobStore.from_url(settings.require("blobs_url"))
+        files = StoredFiles(BlobStore.from_url(settings.require("blobs_url")), job, 1)
         try:
-            train_version(job, 1, settings, blobs, write, stop_wanted=lambda: done >= iterations)
+            train_version(job, settings, files, write, stop_wanted=lambda: done >= iterations)
         finally:
-            forget_checkpoints(blobs, job.version_id)
+            files.forget()
     except Exception as error:
         reports.write(encode_line(Failed(reason=explain(error))))
         reports.flush()

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from adapters.blobs.blobs import BlobStore
 from adapters.evaluation.predictions import PredictionsFile, writing_predictions
 from adapters.settings import Settings
 from domain.training.messages import (
@@ -27,7 +26,7 @@ from domain.training.messages import (
     TrainJob,
 )
 from gpu_worker.backbone import FrozenBackbone
-from gpu_worker.checkpoint import Best, Run, load_weights, weights
+from gpu_worker.checkpoint import Best, Run, load_weights, thaw, weights
 from gpu_worker.data import (
     Data,
     Draw,
@@ -41,6 +40,7 @@ from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import Observer, evaluate
 from gpu_worker.group import ALONE, Group
 from gpu_worker.images import ImageUnreadable
+from gpu_worker.job_files import JobFiles
 from gpu_worker.networks import build_network, head_of, load_initial
 from gpu_worker.new_concepts import NewConcepts
 from gpu_worker.progress import MetricsBuffer, Reporter, Steps
@@ -52,15 +52,14 @@ from gpu_worker.recipe import (
     precision_of,
 )
 from gpu_worker.recording import ItemRecorder
-from gpu_worker.resume import Checkpoints, ResumePoint
+from gpu_worker.resume import Checkpoints
 from gpu_worker.tasks import task_for
 
 
 def train_version(
     job: TrainJob,
-    delivery: int,
     settings: Settings,
-    blobs: BlobStore,
+    files: JobFiles,
     report: Reporter,
     flush: Callable[[], None] = lambda: None,
     stop_wanted: Callable[[], bool] = lambda: False,
@@ -78,8 +77,8 @@ def train_version(
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", group.rank)
     set_up_torch(device, group.size * settings.workers)
-    resume = ResumePoint(blobs, job, delivery)
-    frozen = group.agree(resume.claim() if group.first else None)
+    state = files.claim() if group.first else b""
+    frozen = group.agree(thaw(state) if state else None)
     report(
         Started(
             worker=settings.worker_name,
@@ -92,10 +91,10 @@ def train_version(
     data: Data | None = None
     try:
         steps.start("preparing")
-        data = prepare(job, blobs, settings, steps.advance)
+        data = prepare(job, files, settings, steps.advance)
         steps.done()
-        checkpoints = Checkpoints(resume, flush, settings.checkpoint_seconds)
-        training = _Training(job, blobs, data, device, steps, report, checkpoints, group)
+        checkpoints = Checkpoints(files.save, flush, settings.checkpoint_seconds)
+        training = _Training(job, files, data, device, steps, report, checkpoints, group)
         drawn = data.drawn_of([concept.concept_id for concept in job.concepts])
         report(DataPrepared(training.per_epoch, training.iterations, len(data.drawn), drawn))
         if frozen is None:
@@ -104,7 +103,7 @@ def train_version(
             frozen.restore(training.run)
         training.go(stop_wanted)
         if group.first:
-            training.finish(resume.check)
+            training.finish()
     except Exception as error:
         steps.fail()
         if isinstance(error, ImageUnreadable) and data is not None:
@@ -112,14 +111,14 @@ def train_version(
         raise
     if group.first:
         flush()
-        resume.forget()
+        files.forget()
 
 
 class _Training:
     def __init__(
         self,
         job: TrainJob,
-        blobs: BlobStore,
+        files: JobFiles,
         data: Data,
         device: torch.device,
         steps: Steps,
@@ -128,7 +127,7 @@ class _Training:
         group: Group,
     ) -> None:
         self._job, self._options = job, job.options
-        self._blobs, self._data, self._device = blobs, data, device
+        self._files, self._data, self._device = files, data, device
         self._steps, self._report = steps, report
         self._checkpoints, self._group = checkpoints, group
         options, concepts = job.options, len(job.concepts)
@@ -158,7 +157,7 @@ class _Training:
         self._recorder: ItemRecorder | None = None
         if options.recorded_images and group.first:
             self._recorder = ItemRecorder(
-                job, data, self._task, device, self._precision, blobs, report
+                job, data, self._task, device, self._precision, files, report
             )
         self._backbone = FrozenBackbone(
             model,
@@ -173,7 +172,7 @@ class _Training:
         initial = self._job.initial_weights
         if initial is not None:
             concepts = [concept.concept_id for concept in self._job.concepts]
-            data = self._blobs.get(initial.blob)
+            data = self._files.file(initial.blob)
             load_initial(self._job.kind, self.run.model, self._head, data, initial, concepts)
 
     def go(self, stop_wanted: Callable[[], bool]) -> None:
@@ -273,8 +272,7 @@ class _Training:
         value = self._task.value(metrics)
         if run.best is None or run.best.is_beaten_by(value, loss):
             data = weights(run.model)
-            run.best = Best(self._blobs.put(data), value, epoch, loss)
-            self._blobs.flush()
+            run.best = Best(self._files.put("checkpoint", data), value, epoch, loss)
             self._report_best(run.best, len(data))
         if recorder is not None:
             recorder.record(run.model, epoch, run.iteration)
@@ -308,17 +306,17 @@ class _Training:
             observe,
         )
 
-    def finish(self, check: Callable[[], None]) -> None:
+    def finish(self) -> None:
         """Evaluate the best checkpoint, as stored, on every image; report the end.
 
-        `check` raises if a later delivery has begun. The best checkpoint is reported again, since
-        an earlier run may have reported another one.
+        The best checkpoint is reported again, since an earlier run may have reported another one.
+        Raises `Superseded` if a later delivery has begun.
         """
         run, best = self.run, self.run.best
         assert best is not None
         self._steps.start("evaluating")
         final_weights = hashlib.sha256(weights(run.model)).hexdigest()
-        data = self._blobs.get(best.checkpoint)
+        data = self._files.file(best.checkpoint)
         self._report_best(best, len(data))
         load_weights(run.model, data)
         with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
@@ -327,12 +325,11 @@ class _Training:
                 validation = self._evaluate(self._data.validation, file)
                 self._steps.advance(0.5)
                 train = self._evaluate(self._data.train, file)
-            predictions = self._blobs.put_file(path)
-        self._blobs.flush()
+            predictions = self._files.put("predictions", path)
         self._report(Evaluated(best.checkpoint, validation, train, predictions))
         self._steps.done()
         self._steps.start("saving")
-        check()
+        self._files.check()
         self._steps.done()
         self._report(Completed(best.checkpoint, final_weights, run.iteration, self._ended_by))
 

@@ -39,9 +39,13 @@ log = logging.getLogger(__name__)
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Run the jobs of `settings.queue` until `stop` is set; the current job is then handed back.
 
-    Raises `SettingsError` if the NATS or blob store URL is missing, or its port is taken.
+    It uses neither a database nor the blob store. Raises `SettingsError` if the URL of NATS or of
+    the API is missing, or its port is taken.
     """
-    settings.require("blobs_url")
+    settings = msgspec.structs.replace(
+        settings, blobs_url=None, database_url=None, database_admin_url=None
+    )
+    settings.require("api_url")
     registry = own_registry()
     training = Gauge("stemma_worker_training", "1 while it trains", registry=registry)
     retries = Retries()
@@ -61,7 +65,7 @@ def _checks(settings: Settings, retries: Retries) -> Checks:
     def check() -> dict[str, PartHealth]:
         trouble = retries.trouble()
         working = PartHealth("failed", trouble) if trouble else HEALTHY
-        return {"nats": servers.nats(), "blobs": servers.blobs(), "work": working}
+        return {"nats": servers.nats(), "api": servers.api(), "work": working}
 
     return check
 

@@ -11,7 +11,7 @@ from stemma_trainer.contract import TRAINING, Assignment
 from stemma_trainer.predicting import Predictor, predict
 from stemma_trainer.provenance import Declared
 from stemma_trainer.run import Run
-from stemma_trainer.store import Superseded
+from stemma_trainer.store import Superseded, TrainingEnded
 
 ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
 """Environment variables with the numbers of the child's pipes."""
@@ -19,8 +19,8 @@ ORDERS, REPORTS = "STEMMA_TRAINER_ORDERS", "STEMMA_TRAINER_REPORTS"
 ASSIGNMENT = "STEMMA_TRAINER_ASSIGNMENT"
 """The environment variable from which processes that the child starts have its assignment."""
 
-SUPERSEDED = 75
-"""EX_TEMPFAIL of sysexits.h: another delivery continues."""
+SUPERSEDED, ENDED = 75, 76
+"""EX_TEMPFAIL and EX_PROTOCOL of sysexits.h: another delivery continues; none is needed."""
 
 
 class Pipe:
@@ -94,6 +94,8 @@ def run_child(
             predict(predictor, pipe.assignment, pipe, declared, device)
     except Superseded:
         os._exit(SUPERSEDED)
+    except TrainingEnded:
+        os._exit(ENDED)
     except Exception as error:
         import traceback
 

@@ -6,14 +6,16 @@ import tempfile
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from stemma_trainer.contract import Concept, Line
 from stemma_trainer.formats import as_coco, write_yolo
 from stemma_trainer.store import JobStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _DOWNLOADS = 8
 
@@ -57,8 +59,10 @@ class Split(Sequence[Item]):
         for start in range(0, len(items), size):
             yield items[start : start + size]
 
-    def table(self) -> pa.Table:
+    def table(self) -> "pa.Table":
         """An Arrow table: image, path, split, concepts and boxes."""
+        import pyarrow as pa
+
         columns = {
             "image": [item.image for item in self],
             "path": [str(item.path) for item in self],

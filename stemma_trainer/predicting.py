@@ -56,7 +56,7 @@ def predict(
     images = read_data(store, job.concepts, job.kind, job.manifest, cache, lambda _: None).all
     with tempfile.TemporaryDirectory(prefix="stemma-weights-") as folder:
         weights = Path(folder, f"weights.{ENDINGS.get(job.format, 'bin')}")
-        store.download("checkpoint", weights, job.checkpoint)
+        store.download(job.checkpoint, weights)
         rows = rows_of(predictor(Prediction(job), weights, images))
     digest, _ = store.put("predictions", as_parquet(images, rows, job.kind))
     channel.report(

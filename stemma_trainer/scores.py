@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 if TYPE_CHECKING:
     from stemma_trainer.data import Item
 
@@ -18,6 +15,9 @@ def rows_of(found: Any) -> list[Any]:
 
 def as_parquet(items: Sequence["Item"], rows: Sequence[Any], kind: str) -> bytes:
     """Raises `ValueError` for more or fewer rows than images."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if len(rows) != len(items):
         raise ValueError(f"{len(rows)} rows of scores were given for {len(items)} images")
     images = [item.image for item in items]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -23,6 +24,7 @@ from nats.js import JetStreamContext
 from stemma_trainer import contract
 from stemma_trainer.child import (
     ASSIGNMENT,
+    ENDED,
     ORDERS,
     REPORTS,
     SUPERSEDED,
@@ -37,7 +39,7 @@ from stemma_trainer.predicting import Predictor
 from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
 from stemma_trainer.settings import Settings, read_settings, refuse
-from stemma_trainer.store import JobStore
+from stemma_trainer.store import JobStore, Superseded, TokenRefused, TrainingEnded
 
 BEAT_SECONDS, LOOK_SECONDS, FETCH_SECONDS = 10.0, 1.0, 30.0
 LONGEST_LINE = 1 << 22
@@ -45,6 +47,8 @@ MOST_DELIVERIES = 5
 """A job whose process dies so often fails: it would do so for ever."""
 
 LAST_SECONDS = 5.0
+UNANSWERED = (Superseded, TokenRefused, TrainingEnded, httpx.HTTPError, OSError)
+"""Errors of the server's routes, for what can do without them."""
 
 log = logging.getLogger("stemma_trainer")
 
@@ -269,22 +273,19 @@ class _Delivery:
     async def _settle(self, status: int, *, cancelled: bool, handed_back: bool) -> None:
         if self._ended:
             return
-        if status == SUPERSEDED and not self._trains:  # deliveries of it exclude nobody
-            log.info("version %s: its request has ended", self._job.version_id)
-            await self._acknowledge()
-            return
         if status == SUPERSEDED:  # it touches nothing, not even the message
             log.info("version %s ended here: a later delivery continues it", self._job.version_id)
             return
-        if cancelled:
-            log.info("version %s ended: it was cancelled", self._job.version_id)
-            store = JobStore(self._job, self._settings.api_url)
-            await asyncio.to_thread(store.forget)
+        if cancelled or status == ENDED:
+            how = "it was cancelled" if cancelled else "nothing is left to do"
+            log.info("version %s ended: %s", self._job.version_id, how)
+            await self._forget()
             await self._acknowledge()
         elif handed_back:
             log.info("version %s ended here: another worker continues it", self._job.version_id)
+            await self._note_hand_back()
             await _at_last(self._message.nak())
-        elif self._message.metadata.num_delivered >= MOST_DELIVERIES:
+        elif await self._interruptions() >= MOST_DELIVERIES:
             await self._fail(
                 f"the {'training' if self._trains else 'prediction'} process ended"
                 f" {MOST_DELIVERIES} times without a result, the last time with status {status}"
@@ -296,6 +297,30 @@ class _Delivery:
                 status,
             )
             await self._message.nak(delay=LOOK_SECONDS)
+
+    async def _note_hand_back(self) -> None:
+        """A delivery that is handed back on purpose does not count as one that died."""
+        store = JobStore(self._job, self._settings.api_url, LAST_SECONDS)
+        with suppress(*UNANSWERED):
+            await asyncio.to_thread(store.hand_back, self._number)
+
+    async def _interruptions(self) -> int:
+        """How many deliveries, this one included, ended without being handed back."""
+        delivered = self._message.metadata.num_delivered
+        if delivered < MOST_DELIVERIES:
+            return delivered
+        store = JobStore(self._job, self._settings.api_url, LAST_SECONDS)
+        with suppress(*UNANSWERED):
+            delivered -= await asyncio.to_thread(store.times_handed_back)
+        return delivered
+
+    async def _forget(self) -> None:
+        """Delete what was saved to resume from; the server keeps that of a failed training."""
+        store = JobStore(self._job, self._settings.api_url)
+        try:
+            await asyncio.to_thread(store.forget)
+        except UNANSWERED as error:
+            log.warning("version %s: its state is not deleted: %s", self._job.version_id, error)
 
     async def _forward(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
@@ -334,6 +359,8 @@ class _Delivery:
         log.info("%s", " ".join(ended.split()))
 
     async def _acknowledge(self) -> None:
+        if self._ended:  # a report follows the last one if what comes after it has failed
+            return
         await _until_done(lambda: self._message.ack_sync(timeout=5))
         self._ended = True
 

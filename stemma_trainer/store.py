@@ -1,43 +1,96 @@
 """The server's routes for the worker of a job."""
 
 import hashlib
+import ipaddress
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
-from stemma_trainer.contract import Job
+PATIENCE = 600.0
+"""Seconds for which a request is repeated while the server does not answer."""
 
-_PATIENCE = 600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _PIECE = 1 << 20
+_STORING = 300.0
+"""Seconds in which the server stores a file of gigabytes that it has received."""
+
+
+_ENDED, _DAMAGED = "#training-ended", "#stored-data-damaged"
+"""How the types of two problems end."""
 
 
 class Superseded(Exception):
-    """Another delivery of the job has begun, or the training has ended: this one must stop."""
+    """A later delivery of the job has begun: this one must stop."""
+
+
+class TrainingEnded(Exception):
+    """The training has ended, for example cancelled: nothing is left to do for its job."""
+
+
+class TokenRefused(Exception):
+    """The server does not accept the token of the job."""
+
+
+class ServerAway(ConnectionError):
+    """The server did not answer for too long; or, if it was `reached`, it could not do what was
+    requested, as on a full disk."""
+
+    def __init__(self, what: str, *, reached: bool) -> None:
+        super().__init__(what)
+        self.reached = reached
+
+
+class Guarded(Protocol):
+    """A job with a token."""
+
+    @property
+    def version_id(self) -> str: ...
+    @property
+    def token(self) -> str: ...
 
 
 class JobStore:
-    """What a job reads and stores. Each request is repeated while the server does not answer."""
+    """What a job reads and stores. Each request is repeated while the server does not answer.
 
-    def __init__(self, job: Job, api_url: str) -> None:
+    Raises `TrainingEnded`, `Superseded`, `TokenRefused`, and `ServerAway` after `patience` seconds.
+    Safe to use from many threads.
+    """
+
+    def __init__(self, job: Guarded, api_url: str, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._client = httpx.Client(
             base_url=f"{api_url.rstrip('/')}/api/v1/jobs/{job.version_id}/",
             headers={"Job-Token": job.token},
-            timeout=60,
+            timeout=httpx.Timeout(60, connect=10, read=_STORING),
+            trust_env=_uses_proxy(api_url),
         )
 
     def get(self, path: str) -> bytes:
         return self._send("GET", path).content
 
-    def download(self, path: str, target: Path, digest: str) -> None:
-        """Write a file. Raises `ValueError` if its content has another sha256."""
+    def images(self, first: int, count: int) -> list[bytes | int]:
+        """Files of images from number `first` on, in the manifest's order and each once: `count` of
+        them or fewer. A number below 0 stands for one that the server has not."""
+        content = self.get(f"images?first={first}&count={count}")
+        found: list[bytes | int] = []
+        place = 0
+        while place < len(content):
+            length = int.from_bytes(content[place : place + 8], signed=True)
+            place += 8
+            found.append(content[place : place + length] if length >= 0 else length)
+            place += max(length, 0)
+        return found
+
+    def download(self, digest: str, target: Path) -> None:
+        """Write a file of the job. Raises `ValueError` if its content has another sha256."""
+        path = f"files/{digest}"
         self._until_done("GET", path, lambda: self._stream(path, target))
         with target.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise ValueError(f"the content of {path} is not that of {digest}; try again")
+                raise ValueError(f"the content of {path} has another digest; try again")
 
     def _stream(self, path: str, target: Path) -> httpx.Response:
         with self._client.stream("GET", path) as response, target.open("wb") as file:
@@ -54,8 +107,23 @@ class JobStore:
     def save(self, delivery: int, state: bytes) -> None:
         self._send("PUT", f"state?delivery={delivery}", state)
 
+    def check(self, delivery: int) -> None:
+        """Raises `Superseded` if a later delivery has begun."""
+        self._send("POST", f"state/check?delivery={delivery}")
+
     def forget(self) -> None:
         self._send("DELETE", "state")
+
+    def hand_back(self, delivery: int) -> None:
+        """Note that this delivery is handed back on purpose."""
+        self._send("PUT", f"handed-back?delivery={delivery}")
+
+    def times_handed_back(self) -> int:
+        return int(self._send("GET", "handed-back").json()["deliveries"])
+
+    def check_room(self) -> None:
+        """Whether the server can store files."""
+        self._send("POST", "room")
 
     def put(self, path: str, content: bytes | Path) -> tuple[str, int]:
         """Store a file; its sha256 and its size."""
@@ -81,23 +149,49 @@ class JobStore:
     def _until_done(
         self, method: str, path: str, attempt: Callable[[], httpx.Response]
     ) -> httpx.Response:
-        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        reached = False
         while True:
             try:
                 response = attempt()
-                if response.status_code < 500:
+                if response.status_code < 500 or _is_damaged(response):
                     break
-                problem: object = f"{response.status_code} {response.text[:200]}"
+                reached, problem = True, f"{response.status_code} {response.text[:200]}"
             except httpx.TransportError as error:
-                problem = error
-            if time.monotonic() > deadline:
-                raise ConnectionError(f"{method} {path} failed for too long: {problem}")
+                reached, problem = False, str(error) or type(error).__name__
+            if time.monotonic() >= deadline:
+                reason = f"{method} {path} has failed for too long: {problem}"
+                raise ServerAway(reason, reached=reached)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         if response.status_code in {401, 409}:
-            raise Superseded(response.json().get("detail", response.text))
+            raise _refusal(response.status_code, response.json())
         response.raise_for_status()
         return response
+
+
+def _uses_proxy(api_url: str) -> bool:
+    """Whether the server is reached through the proxy that the environment names: only over TLS,
+    and never one on this machine."""
+    server = httpx.URL(api_url)
+    try:
+        here = ipaddress.ip_address(server.host).is_loopback
+    except ValueError:
+        here = server.host == "localhost" or server.host.endswith(".localhost")
+    return server.scheme == "https" and not here
+
+
+def _is_damaged(response: httpx.Response) -> bool:
+    """Whether the server has lost what is asked for: to repeat the request is no use."""
+    return response.status_code == 500 and _DAMAGED in response.text
+
+
+def _refusal(status: int, problem: dict[str, Any]) -> Exception:
+    detail = str(problem.get("detail"))
+    if status == 401:
+        return TokenRefused(f"{detail}; STEMMA_API_URL must be the server that sent the job")
+    ended = str(problem.get("type")).endswith(_ENDED)
+    return TrainingEnded(detail) if ended else Superseded(detail)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 from nats.js import JetStreamContext
 
 from adapters.blobs.blobs import BlobStore
@@ -13,6 +14,7 @@ from adapters.training.worker_pool import QueueMonitor, QueueUnreachable
 PATIENCE_SECONDS = 2.0
 
 _NATS_AWAY = PartHealth("failed", "NATS does not answer")
+_API_AWAY = PartHealth("failed", "the API does not answer")
 _BLOBS_AWAY = PartHealth("failed", "the store does not answer")
 
 
@@ -26,6 +28,19 @@ class OwnServers:
 
     def nats(self) -> PartHealth:
         return asyncio.run(self._nats())
+
+    def api(self) -> PartHealth:
+        """Whether the API answers, whatever the health of its own servers."""
+        url = self._settings.api_url or ""
+        try:
+            answer = httpx.get(
+                f"{url}/health/live",
+                timeout=PATIENCE_SECONDS,
+                trust_env=url.startswith("https:"),  # as in stemma_client.proxies
+            )
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return _API_AWAY
+        return HEALTHY if answer.is_success else _API_AWAY
 
     def blobs(self) -> PartHealth:
         check = self._thread.submit(self._check_blobs)

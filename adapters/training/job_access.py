@@ -1,28 +1,30 @@
-"""What the worker of a trainer's job may read and write: the dataset, and what it stores."""
+"""What the worker of a job may read and store, by the token that only the job brings."""
 
-import hashlib
 import hmac
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from adapters.blobs.blobs import BlobMissing, BlobStore
+from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
 from adapters.training.job_key import job_tokens
+from adapters.training.resume_states import ResumeStates
 from application.log.store import END, Store
 from application.training.job_tokens import JobTokens
 from domain.aggregates import VERSION
-from domain.errors import Conflict, Gone, NotFound, Unauthenticated
-from domain.event import name_of
+from domain.errors import Conflict, Gone, NotFound, TrainingEnded, Unauthenticated
+from domain.event import Recorded, name_of
 from domain.training.manifest import canonical_line, without_truth
-from domain.training.messages import ManifestLine, Purpose
-from domain.training.predictions import Requested, VersionTestEvaluationRequested
+from domain.training.messages import ManifestLine, Purpose, job_key
+from domain.training.onnx import VersionOnnxRequested
+from domain.training.predictions import VersionSuggestionsRequested, VersionTestEvaluationRequested
 from domain.training.version import (
     ENDED,
+    FAILED,
     BatchMetricsRecorded,
+    BestCheckpointSaved,
     DatasetFrozen,
     EpochMetricsRecorded,
     TrainingStepAdvanced,
@@ -31,34 +33,45 @@ from domain.training.version import (
 )
 
 KEPT_SECONDS = 5.0
-"""How long a job is taken as it was read: a worker reads thousands of images one by one."""
+"""How long jobs are taken as they were read: a worker reads thousands of images one by one."""
 
 KEPT_MANIFESTS = 4
-_DIGEST_BYTES = hashlib.sha256().digest_size
+MOST_IN_A_PACK, PACK_BYTES = 1_000, 32 << 20
+MISSING, DAMAGED = -1, -2
+"""Lengths in a pack of an image whose bytes are gone, or are not those of its digest."""
+
 _LEFT_OUT = [
     name_of(event) for event in (BatchMetricsRecorded, EpochMetricsRecorded, TrainingStepAdvanced)
 ]
+_OTHERS: Mapping[type, Purpose] = {
+    VersionTestEvaluationRequested: Purpose.TEST,
+    VersionSuggestionsRequested: Purpose.SUGGESTIONS,
+    VersionOnnxRequested: Purpose.ONNX,
+}
 
 
 class OpenJob(msgspec.Struct, frozen=True):
-    """A trainer's job, as the log has it. `checkpoint` are the weights that it predicts with; a
-    training has none."""
+    """A job, as the log has it; a `failed` training may be retried. `files` are those besides the
+    images that its version names. With `by_trainer` it is for a trainer's worker to predict: it is
+    not told what is true of the images, and stores predictions alone."""
 
     version_id: str
     attempt: int
     manifest: str
     token: str
     ended: bool
+    failed: bool = False
     purpose: Purpose = Purpose.TRAINING
-    checkpoint: str | None = None
+    files: frozenset[str] = frozenset()
+    by_trainer: bool = False
 
     @property
-    def trains(self) -> bool:
-        return self.purpose == Purpose.TRAINING
+    def key(self) -> str:
+        return job_key(self.purpose, self.attempt)
 
 
 class JobAccess:
-    """Jobs by the token that only their worker was given. Safe to use from many threads."""
+    """Jobs by their tokens. Safe to use from many threads."""
 
     def __init__(self, store: Store, database_url: str, blobs: BlobStore) -> None:
         self._store, self._url, self._blobs = store, database_url, blobs
@@ -68,79 +81,56 @@ class JobAccess:
         self._lock = threading.Lock()
 
     def job(self, version_id: str, token: str, *, ended: bool = False) -> OpenJob:
-        """The job whose token it is. Raises `Unauthenticated`, and `Conflict` once it has ended
-        unless `ended` is accepted, too."""
-        known, jobs = self._jobs.get(version_id, (0.0, []))
-        if time.monotonic() - known > KEPT_SECONDS:
-            jobs = []
-        job = _having(token, jobs) or _having(token, self._read(version_id))
+        """The job whose token it is. Raises `Unauthenticated`, and `TrainingEnded` unless `ended`
+        is accepted, too."""
+        job = self._known(version_id, token) or self._read_anew(version_id, token)
         if job is None:
             raise Unauthenticated(
-                "the job's token is missing, or does not belong to the version's current attempt",
+                "the job's token is missing, or does not belong to a current job of the version",
                 reason="a job's token is not valid",
             )
         if job.ended and not ended:
-            what = "training" if job.trains else "request for predictions"
-            raise Conflict(f"the {what} has ended; nothing more is stored for it")
+            raise TrainingEnded("the training has ended; nothing more is stored for it")
         return job
 
-    def training(self, version_id: str, token: str, *, ended: bool = False) -> OpenJob:
-        """As `job`, for what only a training stores."""
-        job = self.job(version_id, token, ended=ended)
-        if not job.trains:
+    def training(self, version_id: str, token: str) -> OpenJob:
+        """As `job`, for what a trainer's worker does not store when it predicts."""
+        job = self.job(version_id, token)
+        if job.by_trainer:
             raise Conflict("this job is to predict; it stores nothing but predictions")
         return job
 
-    def _read(self, version_id: str) -> list[OpenJob]:
-        stream = VERSION.stream(version_id)
-        events = self._store.histories([stream], upto=END, without=_LEFT_OUT)
-        version: Version | None = VERSION.fold(recorded.event for recorded in events)
-        if version is None or version.created.trainer is None or version.frozen is None:
-            return []
-        if self._tokens is None:
-            self._tokens = job_tokens(self._url)
-        tokens = self._tokens
-        jobs: list[OpenJob] = []
-        for recorded in events:
-            correlation = recorded.metadata.correlation_id
-            if isinstance(recorded.event, (DatasetFrozen, VersionRetried)):
-                number = version.attempt
-                job = OpenJob(
-                    version_id,
-                    number,
-                    version.frozen.manifest,
-                    tokens.of(version_id, number, correlation),
-                    version.status in ENDED,
-                )
-            elif isinstance(recorded.event, Requested) and recorded.event.by_trainer:
-                job = _prediction(version_id, recorded.event, version, correlation, tokens)
-            else:
-                continue
-            # Of each purpose only the newest job counts.
-            jobs = [other for other in jobs if other.purpose != job.purpose] + [job]
+    def manifest(self, job: OpenJob) -> bytes:
+        """The lines of the job's dataset."""
+        content = b"".join(self._blobs.read_compressed(job.manifest))
+        if not job.by_trainer:
+            return content
+        lines = msgspec.json.Decoder(ManifestLine).decode_lines(content)
+        return b"".join(map(canonical_line, map(without_truth, lines)))
+
+    def _known(self, version_id: str, token: str) -> OpenJob | None:
+        known, jobs = self._jobs.get(version_id, (0.0, []))
+        return _by_token(jobs, token) if time.monotonic() - known <= KEPT_SECONDS else None
+
+    def _read_anew(self, version_id: str, token: str) -> OpenJob | None:
+        jobs = self.jobs_of(version_id)
         if len(self._jobs) > 1000:
             self._jobs.clear()
         self._jobs[version_id] = time.monotonic(), jobs
-        return jobs
+        return _by_token(jobs, token)
 
-    def manifest(self, job: OpenJob) -> Iterator[bytes]:
-        """The lines of the job's dataset; of one that predicts, without what is true of them."""
-        content = self._blobs.read_compressed(job.manifest)
-        if job.trains:
-            return content
-        lines = msgspec.json.Decoder(ManifestLine).decode_lines(b"".join(content))
-        return map(canonical_line, map(without_truth, lines))
+    def jobs_of(self, version_id: str) -> list[OpenJob]:
+        """The current jobs of a version: its training's, and the newest of each other purpose."""
+        stream = VERSION.stream(version_id)
+        events = self._store.histories([stream], upto=END, without=_LEFT_OUT)
+        version: Version | None = VERSION.fold(recorded.event for recorded in events)
+        if version is None:
+            return []
+        if self._tokens is None:
+            self._tokens = job_tokens(self._url)
+        return list(_jobs(version_id, version, events, self._tokens))
 
-    def checkpoint(self, job: OpenJob) -> Iterator[bytes]:
-        """The weights that the job predicts with. Raises `NotFound` or `Gone`."""
-        if job.checkpoint is None:
-            raise NotFound("a training has no checkpoint to read")
-        if not self._blobs.has(job.checkpoint):
-            raise Gone("the checkpoint is no longer stored")
-        return self._blobs.chunks(job.checkpoint)
-
-    def blob_of(self, job: OpenJob, image: str) -> str:
-        """The sha256 of an image of the job's dataset. Raises `NotFound`."""
+    def _blobs_by_image(self, job: OpenJob) -> dict[str, str]:
         with self._lock:
             blobs = self._manifests.get(job.manifest)
             if blobs is None:
@@ -150,79 +140,93 @@ class JobAccess:
                 while len(self._manifests) > KEPT_MANIFESTS:
                     self._manifests.popitem(last=False)
             self._manifests.move_to_end(job.manifest)
-        if image not in blobs:
-            raise NotFound("the image is not in the version's frozen dataset")
-        return blobs[image]
+        return blobs
 
     def image(self, job: OpenJob, image: str) -> bytes:
         """An image's bytes. Raises `NotFound`, or `Gone` for an erased one."""
+        blob = self._blobs_by_image(job).get(image)
+        if blob is None:
+            raise NotFound("the image is not in the version's frozen dataset")
         try:
-            return self._blobs.get(self.blob_of(job, image))
+            return self._blobs.get(blob)
         except BlobMissing as missing:
             raise Gone("the image was erased") from missing
 
-    def claim(self, job: OpenJob, delivery: int) -> bytes:
-        """The newest whole state that a delivery has saved, which becomes this one's; empty if
-        there is none. Raises `Conflict` if a later delivery has begun."""
-        own = self._own(job, delivery)
-        for name in reversed(self._blobs.list_scratch(_folder(job))):
-            stored = self._blobs.get_scratch(name)
-            digest, data = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-            if hashlib.sha256(data).digest() == digest:
-                if name != own:
-                    self._blobs.put_scratch(own, stored)
-                return data
-        self._blobs.put_scratch(own, hashlib.sha256(b"").digest())
-        return b""
+    def pack(self, job: OpenJob, first: int, count: int) -> Iterator[bytes]:
+        """The files of the dataset's images from number `first` on, in the order of the manifest,
+        each once: a length of 8 bytes, signed and big-endian, and the content. There are `count` at
+        most, and fewer beyond `PACK_BYTES`. Instead of content, `MISSING` or `DAMAGED`."""
+        blobs = list(dict.fromkeys(self._blobs_by_image(job).values()))
+        return self._packed(blobs[first : first + count])
 
-    def save(self, job: OpenJob, delivery: int, path: Path) -> None:
-        """Replace a delivery's state. `path` begins with room for its digest. Raises `Conflict`."""
-        own = self._own(job, delivery)
-        with path.open("r+b") as file:
-            file.seek(_DIGEST_BYTES)
-            digest = hashlib.sha256()
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-            file.seek(0)
-            file.write(digest.digest())
-        self._blobs.put_scratch_file(own, path)
+    def _packed(self, blobs: Sequence[str]) -> Iterator[bytes]:
+        size = 0
+        for blob in blobs:
+            if size >= PACK_BYTES:
+                return
+            try:
+                content = self._blobs.get(blob)
+            except (BlobMissing, BlobCorrupt) as error:
+                lost = MISSING if isinstance(error, BlobMissing) else DAMAGED
+                yield lost.to_bytes(8, signed=True)
+                continue
+            size += len(content)
+            yield len(content).to_bytes(8, signed=True) + content
+
+    def missing(self, job: OpenJob) -> list[str]:
+        """The digests of the dataset's files whose bytes are gone."""
+        blobs = dict.fromkeys(self._blobs_by_image(job).values())
+        return [blob for blob in blobs if not self._blobs.has(blob)]
+
+    def states(self, job: OpenJob) -> ResumeStates:
+        return ResumeStates(self._blobs, job.version_id, job.attempt)
 
     def forget(self, job: OpenJob) -> None:
-        """Delete the states of all deliveries: nothing is left to resume."""
-        self._blobs.delete_scratch_folder(_folder(job))
-
-    def _own(self, job: OpenJob, delivery: int) -> str:
-        own = f"{_folder(job)}/{job.attempt:06}-{delivery:06}"
-        names = self._blobs.list_scratch(_folder(job))
-        if names and names[-1] > own:
-            raise Conflict("a later delivery of the job has begun; this one is superseded")
-        return own
+        """Delete what is left of a job's deliveries; the states of a training, too, except for a
+        failed one, which a retry resumes."""
+        if job.purpose != Purpose.TRAINING:
+            self.states(job).forget_handed_back(job.key)
+        elif not job.failed:
+            self.states(job).forget()
 
 
-def _having(token: str, jobs: Iterable[OpenJob]) -> OpenJob | None:
-    """The job with this token. It may be requested after the others were read."""
-    for job in jobs:
-        if hmac.compare_digest(job.token.encode(), token.encode()):
-            return job
-    return None
+def _by_token(jobs: Sequence[OpenJob], token: str) -> OpenJob | None:
+    found = [job for job in jobs if hmac.compare_digest(job.token.encode(), token.encode())]
+    return found[0] if found else None
 
 
-def _prediction(
-    version_id: str, requested: Requested, version: Version, correlation: str, tokens: JobTokens
-) -> OpenJob:
-    tests = isinstance(requested, VersionTestEvaluationRequested)
-    purpose = Purpose.TEST if tests else Purpose.SUGGESTIONS
-    current = version.predictions[purpose]
-    return OpenJob(
-        version_id,
-        requested.number,
-        requested.manifest,
-        tokens.of(version_id, requested.number, correlation, purpose),
-        current.number != requested.number or not current.running or current.reported is not None,
-        purpose,
-        requested.checkpoint,
-    )
-
-
-def _folder(job: OpenJob) -> str:
-    return f"resume/{job.version_id}"
+def _jobs(
+    version_id: str, version: Version, events: Sequence[Recorded], tokens: JobTokens
+) -> Iterator[OpenJob]:
+    created, frozen = version.created, version.frozen
+    if frozen is None:
+        return
+    saved = {r.event.checkpoint for r in events if isinstance(r.event, BestCheckpointSaved)}
+    requests = {type(recorded.event): recorded for recorded in events}
+    if created.adopted is None:
+        initial = [created.initial_weights.blob] if created.initial_weights else []
+        dispatched = [r for r in events if isinstance(r.event, DatasetFrozen | VersionRetried)][-1]
+        yield OpenJob(
+            version_id,
+            version.attempt,
+            frozen.manifest,
+            tokens.of(version_id, version.attempt, dispatched.metadata.correlation_id),
+            version.status in ENDED,
+            version.status == FAILED,
+            files=frozenset([*saved, *initial]),
+        )
+    for kind, purpose in _OTHERS.items():
+        recorded, current = requests.get(kind), version.predictions.get(purpose)
+        if recorded is None or current is None:
+            continue
+        correlation = recorded.metadata.correlation_id
+        yield OpenJob(
+            version_id,
+            current.number,
+            getattr(recorded.event, "manifest", frozen.manifest),
+            tokens.of(version_id, current.number, correlation, purpose),
+            not current.running or current.reported is not None,
+            purpose=purpose,
+            files=frozenset([*saved, recorded.event.checkpoint]),  # type: ignore[attr-defined]
+            by_trainer=current.by_trainer,
+        )

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
@@ -15,14 +14,17 @@ from adapters.evaluation.measurement import MeasureAnswer, Measured, MeasureRequ
 from adapters.postgres.log_growth import log_growth
 from adapters.postgres.reactions import react_to_all
 from adapters.settings import Settings
+from adapters.training.resume_states import ResumeStates
 from application.log.store import Store
 from application.training import results
+from application.training.policies import version_of
 from application.training.results import FEED, Claim, ResultRefused
 from domain.dataset.image import TEST, TRAIN, VALIDATION
+from domain.event import Recorded
 from domain.library.view import DETECTION
 from domain.training.predictions import AcceptPredictions, VersionPredictionsReported
 from domain.training.results import AcceptResult, differences
-from domain.training.version import Version
+from domain.training.version import READY, Version
 
 LONGEST_SECONDS = 3600.0
 """How long the measurement of one version may take."""
@@ -34,8 +36,15 @@ _MODULE = "adapters.evaluation.measuring"
 def run_results(settings: Settings, store: Store, stop: threading.Event) -> None:
     """Check results until `stop` is set. If the blob store is unavailable, it is restarted."""
     blobs_url = settings.require("blobs_url")
-    measurer = Measurer(BlobStore.from_url(blobs_url), blobs_url, stop)
-    react = partial(results.react, store, measurer)
+    blobs = BlobStore.from_url(blobs_url)
+    measurer = Measurer(blobs, blobs_url, stop)
+
+    def react(recorded: Recorded) -> None:
+        results.react(store, measurer, recorded)
+        if version_of(store, recorded.entity_id).status == READY:
+            # Its worker deletes it, too, unless it is killed after its last report.
+            ResumeStates(blobs, recorded.entity_id).forget()
+
     with suppress(Stopped):
         for _ in log_growth(store.database_url, stop, results.REACTS_TO):
             react_to_all(store, FEED, results.REACTS_TO, react)

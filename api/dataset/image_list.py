@@ -1,5 +1,7 @@
 """The route that lists a project's images, as JSON or as a table."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -8,7 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from sqlalchemy import Connection
 
 from api.access.rights import needs
-from api.dataset.images_table import images_table, table_of_columns
+from api.dataset.images_table import HoldsSeparator, images_table, table_of_columns
 from api.dataset.schemas import Images
 from api.http.arrow import arrow_answer, wants_arrow
 from api.http.parameters import PAGE, AsOf, AtLeast, Cursor, HttpRequest, Served, position_in
@@ -18,7 +20,13 @@ from domain.errors import Invalid
 from projections.dataset.catalog import CATALOG
 from projections.dataset.child_items import parents_of
 from projections.dataset.dataset import DATASET
-from projections.dataset.image_columns import annotation_columns, image_columns, review_columns
+from projections.dataset.image_columns import (
+    AnnotationColumns,
+    ReviewColumns,
+    annotation_columns,
+    image_columns,
+    review_columns,
+)
 from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import list_images
 
@@ -127,15 +135,15 @@ def page_as_table(
     as_of: int | None,
     **page: Any,
 ) -> Any:
-    if filters.parents:  # the crops of an image follow from its annotations in several views
-        return images_table(list_images(connection, project_id, filters, as_of=as_of, **page))
-    found = image_columns(connection, project_id, filters, as_of=as_of, **page)
-    if (view_id := filters.view_id) is None:
-        return table_of_columns(found, None)
-    return table_of_columns(
-        found,
-        lambda ids: (
+    def annotated(ids: Sequence[str]) -> tuple[AnnotationColumns, ReviewColumns]:
+        view_id = filters.view_id or ""
+        return (
             annotation_columns(connection, view_id, ids, as_of),
             review_columns(connection, view_id, ids, as_of),
-        ),
-    )
+        )
+
+    if not filters.parents:  # with them, crops follow from annotations in several views
+        found = image_columns(connection, project_id, filters, as_of=as_of, **page)
+        with suppress(HoldsSeparator):  # a name of before names were checked
+            return table_of_columns(found, annotated if filters.view_id else None)
+    return images_table(list_images(connection, project_id, filters, as_of=as_of, **page))

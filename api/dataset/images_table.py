@@ -11,22 +11,27 @@ import msgspec
 from domain.dataset.image import Box
 from projections.dataset.image_columns import (
     INTEGERS,
-    LONG,
     MOMENTS,
+    NUMBERS,
+    SEPARATOR,
     TEXTS,
     AnnotationColumns,
     ImageColumns,
     ReviewColumns,
-    Texts,
 )
 from projections.dataset.queries import ImageRow
 
 _LISTS = {"annotations", "crops"}
+_OF_A_ROW = [(name, ">i4" if name in INTEGERS else ">i8") for name in NUMBERS]
 _EPOCH = 946_684_800_000_000
 """PostgreSQL's, 2000-01-01, in microseconds of Unix time."""
 
 Annotated = Callable[[Sequence[str]], tuple[AnnotationColumns, ReviewColumns]]
 """The annotations and reviews of images by their ids."""
+
+
+class HoldsSeparator(Exception):
+    """A text of a column holds what stands between two."""
 
 
 def images_table(rows: Sequence[ImageRow]) -> Any:
@@ -42,15 +47,18 @@ def images_table(rows: Sequence[ImageRow]) -> Any:
 
 
 def table_of_columns(found: ImageColumns, annotated: Annotated | None) -> Any:
-    """The same from columns; without `annotated`, of no view."""
+    """The same from columns; without `annotated`, of no view. Raises `HoldsSeparator`."""
     import numpy as np
     import pyarrow as pa
 
     types, count = _types(), found.rows
-    columns: dict[str, Any] = {name: _strings(found.texts[name]) for name in TEXTS}
-    columns |= {name: pa.array(_integers(found.numbers[name], ">i4")) for name in INTEGERS}
-    columns |= {name: pa.array(_integers(found.numbers[name], ">i8")) for name in LONG}
-    columns |= {name: _moments(found.numbers[name]) for name in MOMENTS}
+    columns: dict[str, Any] = {name: _strings(found.texts[name], count) for name in TEXTS}
+    columns["project_id"] = pa.repeat(found.project_id, count)
+    numbers = np.frombuffer(found.numbers, _OF_A_ROW)
+    columns |= {
+        name: _moments(numbers[name]) if name in MOMENTS else pa.array(_native(numbers[name]))
+        for name in NUMBERS
+    }
     columns["metadata"] = _maps(found.metadata)
     for name in ("annotations", "reviewed_by", "reviewed_at", "crops"):
         columns[name] = pa.nulls(count, types.get(name, pa.string()))
@@ -62,8 +70,10 @@ def table_of_columns(found: ImageColumns, annotated: Annotated | None) -> Any:
         columns["annotations"] = _annotations(annotations, count)
         without_concept[_integers(annotations.without_concept, ">i4")] = True
         reviewed = _scattered(reviews.places, count)
-        columns["reviewed_by"] = _strings(reviews.reviewed_by).take(reviewed)
-        columns["reviewed_at"] = _moments(reviews.reviewed_at).take(reviewed)
+        columns["reviewed_by"] = _strings(reviews.reviewed_by, len(reviews.places) // 4).take(
+            reviewed
+        )
+        columns["reviewed_at"] = _moments(np.frombuffer(reviews.reviewed_at, ">i8")).take(reviewed)
     columns["without_concept"] = pa.array(without_concept)
     return pa.table({name: columns[name] for name in ImageRow.__struct_fields__})
 
@@ -98,7 +108,10 @@ def _integers(content: bytes, kind: str) -> Any:
     """Big-endian numbers as those of this machine."""
     import numpy as np
 
-    numbers = np.frombuffer(content, kind)
+    return _native(np.frombuffer(content, kind))
+
+
+def _native(numbers: Any) -> Any:
     return numbers.astype(numbers.dtype.newbyteorder("="))
 
 
@@ -109,29 +122,40 @@ def _offsets(lengths: Any) -> Any:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
-def _strings(texts: Texts) -> Any:
+def _strings(content: bytes, count: int) -> Any:
+    """So many texts. Raises `HoldsSeparator`."""
+    import numpy as np
     import pyarrow as pa
 
-    lengths = _integers(texts.lengths, ">i4")
-    offsets = pa.py_buffer(_offsets(lengths))
-    return pa.StringArray.from_buffers(len(lengths), offsets, pa.py_buffer(texts.content))
+    if count == 0:
+        return pa.array([], pa.string())
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == SEPARATOR[0])
+    if len(ends) != count - 1:
+        raise HoldsSeparator
+    texts = content.replace(SEPARATOR, b"")
+    offsets = np.concatenate([[0], ends - np.arange(count - 1), [len(texts)]]).astype(np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(texts))
 
 
-def _moments(content: bytes) -> Any:
+def _moments(since_epoch: Any) -> Any:
     import pyarrow as pa
 
-    return pa.array(_integers(content, ">i8") + _EPOCH).cast(pa.timestamp("us", tz="UTC"))
+    return pa.array(_native(since_epoch) + _EPOCH).cast(pa.timestamp("us", tz="UTC"))
 
 
 def _maps(metadata: bytes) -> Any:
-    """Metadata of images, which differ in their keys."""
+    """Metadata of images, which differ in their keys. What many images have is read once."""
     import pyarrow as pa
 
-    read = msgspec.json.decode(metadata, type=list[dict[str, str]])
+    places: dict[bytes, int] = {}
+    texts = metadata.split(SEPARATOR) if metadata else []
+    at = [places.setdefault(each, len(places)) for each in texts]
+    read = msgspec.json.decode(b"[" + b",".join(places) + b"]", type=list[dict[str, str]])
     keys = [key for one in read for key in one]
     values = [value for one in read for value in one.values()]
-    texts = (pa.array(each, pa.string()) for each in (keys, values))
-    return pa.MapArray.from_arrays(_offsets([len(one) for one in read]), *texts)
+    keys_and_values = (pa.array(each, pa.string()) for each in (keys, values))
+    maps = pa.MapArray.from_arrays(_offsets([len(one) for one in read]), *keys_and_values)
+    return maps if len(read) == len(at) else maps.take(pa.array(at))
 
 
 def _annotations(found: AnnotationColumns, count: int) -> Any:
@@ -143,7 +167,8 @@ def _annotations(found: AnnotationColumns, count: int) -> Any:
     sides = [pa.array(_integers(found.sides[side], ">f8")) for side in Box.__struct_fields__]
     missing = pa.array(np.frombuffer(found.has_box, bool) ^ True)
     box = pa.StructArray.from_arrays(sides, Box.__struct_fields__, mask=missing)
-    each = pa.StructArray.from_arrays([_strings(found.concept_ids), box], ["concept_id", "box"])
+    concepts = _strings(found.concept_ids, len(missing))
+    each = pa.StructArray.from_arrays([concepts, box], ["concept_id", "box"])
     return pa.ListArray.from_arrays(_offsets(counts), each)
 
 

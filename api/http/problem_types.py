@@ -64,6 +64,12 @@ CONFLICT = ProblemType(
     "The input is valid, but the current state forbids it. The detail says what to do first; then"
     " the same request succeeds.",
 )
+TRAINING_ENDED = ProblemType(
+    "training-ended",
+    HTTPStatus.CONFLICT,
+    "The training has ended",
+    "Nothing more is stored for it. Its worker acknowledges the job, and takes the next one.",
+)
 KEY_REUSED = ProblemType(
     "idempotency-key-reused",
     HTTPStatus.CONFLICT,
@@ -153,6 +159,7 @@ PROBLEM_TYPES = (
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     CONFLICT,
+    TRAINING_ENDED,
     KEY_REUSED,
     CONTENTION,
     GONE,

@@ -37,6 +37,7 @@ from domain.errors import (
     Stale,
     TooMany,
     TooManyFailures,
+    TrainingEnded,
     Unauthenticated,
 )
 
@@ -86,6 +87,7 @@ _TYPES: dict[type[Refusal], ProblemType] = {
     Invalid: types.INVALID,
     NotFound: types.NOT_FOUND,
     Conflict: types.CONFLICT,
+    TrainingEnded: types.TRAINING_ENDED,
     KeyReused: types.KEY_REUSED,
     Contention: types.CONTENTION,
     Stale: types.STALE,

@@ -1,8 +1,8 @@
-"""Routes for the workers of trainers, which show the token of their job: no key, no blob store."""
+"""Routes for workers, which show the token of their job: no key, no blob store."""
 
 import asyncio
-import hashlib
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +11,29 @@ from litestar import Controller, Response, delete, get, post, put
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
+from adapters.training.job_access import MOST_IN_A_PACK
+from adapters.training.resume_states import DIGEST_BYTES
 from adapters.training.source_code import MOST_ARCHIVE_BYTES, read_archive
 from api.access.rights import OPEN
 from api.backend import Backend
 from api.dataset.uploads import receive
 from api.http.parameters import HttpRequest, Served
 from domain.aggregates import VERSION
+from domain.errors import NotFound
 
 MOST_CHECKPOINT_BYTES = 8 << 30
 MOST_PREDICTIONS_BYTES = 2 << 30
 MOST_STATE_BYTES = 16 << 30
 BYTES = "application/octet-stream"
-_DIGEST = hashlib.sha256().digest_size
 
 Token = Annotated[str, HeaderParameter(name="Job-Token", description="The token of the job")]
 Delivery = Annotated[int, QueryParameter(name="delivery", ge=1, le=999_999)]
+
+
+class HandedBack(msgspec.Struct, frozen=True):
+    """How often workers handed a job back on purpose."""
+
+    deliveries: int
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -36,18 +44,20 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 
 class JobController(Controller):
-    """Jobs of trainers: what their workers read and store, with the token of the job."""
+    """Jobs: what their workers read and store, with the token of the job."""
 
     path = "/jobs/{version_id:str}"
     opt = OPEN
     include_in_schema = False
 
     @get("/manifest", media_type="application/x-ndjson", sync_to_thread=True)
-    def get_manifest(self, backend: Served, version_id: FromPath[str], token: Token = "") -> Stream:
-        """The frozen dataset: a line of JSON for each image, with its sha256 and its annotations;
-        a job that is to predict gets none."""
+    def get_manifest(
+        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    ) -> Response[bytes]:
+        """The frozen dataset: a line of JSON for each image, with its sha256 and its annotations; a
+        trainer's job that is to predict gets none."""
         job = backend.jobs.job(version_id, token)
-        return Stream(backend.jobs.manifest(job))
+        return Response(backend.jobs.manifest(job), media_type="application/x-ndjson")
 
     @get("/images/{image:str}", media_type=BYTES, sync_to_thread=True)
     def get_image(
@@ -57,13 +67,42 @@ class JobController(Controller):
         job = backend.jobs.job(version_id, token)
         return Response(backend.jobs.image(job, image), media_type=BYTES)
 
-    @get("/checkpoint", media_type=BYTES, sync_to_thread=True)
-    def get_checkpoint(
-        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    @get("/images", media_type=BYTES, sync_to_thread=True)
+    def get_images(
+        self,
+        backend: Served,
+        version_id: FromPath[str],
+        first: Annotated[int, QueryParameter(name="first", ge=0)],
+        count: Annotated[int, QueryParameter(name="count", ge=1, le=MOST_IN_A_PACK)],
+        token: Token = "",
     ) -> Stream:
-        """The weights that the job is to predict with."""
+        """Several files of images in one answer, from number `first` on: each a length of 8 bytes,
+        signed and big-endian, and the content; -1 is one that was erased, -2 a damaged one."""
         job = backend.jobs.job(version_id, token)
-        return Stream(backend.jobs.checkpoint(job), media_type=BYTES)
+        return Stream(backend.jobs.pack(job, first, count), media_type=BYTES)
+
+    @get("/missing", sync_to_thread=True)
+    def get_missing(
+        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    ) -> list[str]:
+        """The digests of the dataset's files that were erased: what has a copy deletes it."""
+        return backend.jobs.missing(backend.jobs.job(version_id, token))
+
+    @get("/files/{digest:str}", media_type=BYTES, sync_to_thread=True)
+    def get_file(
+        self, backend: Served, version_id: FromPath[str], digest: FromPath[str], token: Token = ""
+    ) -> Stream:
+        """Weights to start from, the version's checkpoint, or what was stored for this job."""
+        job = backend.jobs.job(version_id, token)
+        stream = VERSION.stream(version_id)
+        if digest in job.files:
+            # A worker that goes on with a checkpoint may name it again.
+            backend.uploaded.note(stream, digest)
+        elif not backend.uploaded.has(stream, digest):
+            raise NotFound(f"no file {digest} belongs to the job")
+        # Checked whole first: an answer that breaks off looks like a lost connection.
+        deque(backend.blobs.chunks(digest), maxlen=0)
+        return Stream(backend.blobs.chunks(digest), media_type=BYTES)
 
     @put("/source", status_code=200, request_max_body_size=None)
     async def put_source(
@@ -84,7 +123,6 @@ class JobController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store weights; only then may a report name them."""
-        await asyncio.to_thread(backend.jobs.training, version_id, token)
         return await _store(backend, request, version_id, token, MOST_CHECKPOINT_BYTES)
 
     @put("/predictions", status_code=200, request_max_body_size=None)
@@ -92,7 +130,22 @@ class JobController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store the scores of every image, as Parquet."""
+        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        return await _receive(backend, request, version_id, MOST_PREDICTIONS_BYTES)
+
+    @put("/items", status_code=200, request_max_body_size=None)
+    async def put_items(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
+    ) -> StoredFile:
+        """Store the items of an epoch, as Parquet."""
         return await _store(backend, request, version_id, token, MOST_PREDICTIONS_BYTES)
+
+    @put("/onnx", status_code=200, request_max_body_size=None)
+    async def put_onnx(
+        self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
+    ) -> StoredFile:
+        """Store the ONNX file of a job that asks for one."""
+        return await _store(backend, request, version_id, token, MOST_CHECKPOINT_BYTES)
 
     @post("/state/claim", media_type=BYTES, status_code=200, sync_to_thread=True)
     def claim_state(
@@ -101,7 +154,14 @@ class JobController(Controller):
         """The state to resume from, empty if there is none; from now on earlier deliveries cannot
         save a state."""
         job = backend.jobs.training(version_id, token)
-        return Response(backend.jobs.claim(job, delivery), media_type=BYTES)
+        return Response(backend.jobs.states(job).claim(delivery), media_type=BYTES)
+
+    @post("/state/check", status_code=204, sync_to_thread=True)
+    def check_state(
+        self, backend: Served, version_id: FromPath[str], delivery: Delivery, token: Token = ""
+    ) -> None:
+        """Whether this delivery is still the newest: 409 if not."""
+        backend.jobs.states(backend.jobs.job(version_id, token)).check(delivery)
 
     @put("/state", status_code=204, request_max_body_size=None)
     async def put_state(
@@ -116,19 +176,45 @@ class JobController(Controller):
         job = await asyncio.to_thread(backend.jobs.training, version_id, token)
         with tempfile.TemporaryDirectory(prefix="stemma-state-") as folder:
             path = Path(folder, "state")
-            await receive(request, path, MOST_STATE_BYTES, offset=_DIGEST)
-            await asyncio.to_thread(backend.jobs.save, job, delivery, path)
+            await receive(request, path, MOST_STATE_BYTES, offset=DIGEST_BYTES)
+            await asyncio.to_thread(backend.jobs.states(job).save, delivery, path)
 
     @delete("/state", sync_to_thread=True)
     def delete_state(self, backend: Served, version_id: FromPath[str], token: Token = "") -> None:
         """Delete the state to resume from: the training has ended."""
-        backend.jobs.forget(backend.jobs.training(version_id, token, ended=True))
+        backend.jobs.forget(backend.jobs.job(version_id, token, ended=True))
+
+    @put("/handed-back", status_code=204, sync_to_thread=True)
+    def put_handed_back(
+        self, backend: Served, version_id: FromPath[str], delivery: Delivery, token: Token = ""
+    ) -> None:
+        """Note that this delivery is handed back on purpose: it does not count as interrupted."""
+        job = backend.jobs.job(version_id, token)
+        backend.jobs.states(job).hand_back(job.key, delivery)
+
+    @get("/handed-back", sync_to_thread=True)
+    def get_handed_back(
+        self, backend: Served, version_id: FromPath[str], token: Token = ""
+    ) -> HandedBack:
+        """How many deliveries of the job were handed back on purpose."""
+        job = backend.jobs.job(version_id, token)
+        return HandedBack(backend.jobs.states(job).times_handed_back(job.key))
+
+    @post("/room", status_code=204, sync_to_thread=True)
+    def check_room(self, backend: Served, version_id: FromPath[str], token: Token = "") -> None:
+        """Whether a file can be stored: 503 while the blob store has no room."""
+        backend.jobs.job(version_id, token)
+        backend.blobs.check_room()
 
 
 async def _store(
     backend: Served, request: HttpRequest, version_id: str, token: str, most: int
 ) -> StoredFile:
-    await asyncio.to_thread(backend.jobs.job, version_id, token)
+    await asyncio.to_thread(backend.jobs.training, version_id, token)
+    return await _receive(backend, request, version_id, most)
+
+
+async def _receive(backend: Served, request: HttpRequest, version_id: str, most: int) -> StoredFile:
     with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
         path = Path(folder, "file")
         digest = await receive(request, path, most)

@@ -161,7 +161,8 @@ def _not_predicting(connection: Connection, version: VersionRow, kind: str) -> s
     if use is None or trainer is None:
         return ""
     try:
-        is_predicted_by_trainer(use, kind, predicts=trainer.predicts, retired=trainer.retired)
+        size = version.checkpoint_bytes or 0
+        is_predicted_by_trainer(use, kind, size, predicts=trainer.predicts, retired=trainer.retired)
     except Conflict as refused:
         return refused.detail
     return ""

@@ -223,8 +223,6 @@ class Ingest:
         another project's, which the version would then show."""
         if self._is_uploaded is None or version is None or version.created.trainer is None:
             return
-        if _is_of_own_worker(report.purpose, version):
-            return  # it stores files in the blob store itself
         for event in events:
             for field, digest in version_reports.files_named_by(event).items():
                 if not self._is_uploaded(VERSION.stream(report.version_id), digest):

@@ -52,6 +52,7 @@ def is_predicted_by_trainer(session: Session, version: Version) -> bool:
     if use is None:
         return False
     trainer = require(session.get(TRAINER, use.trainer_id))
+    size = version.best.bytes if version.best else 0
     return predicting.is_predicted_by_trainer(
-        use, version.created.kind, predicts=trainer.predicts, retired=trainer.retired
+        use, version.created.kind, size, predicts=trainer.predicts, retired=trainer.retired
     )

@@ -25,7 +25,7 @@ from projections.engine.read_model import SCHEMA as READ
 from projections.engine.read_model import ReadModel
 from projections.engine.writes import compile_write
 
-EVENTS, QUICK_EVENTS = 20_000, 400
+EVENTS, QUICK_EVENTS = 5_000, 400
 PATIENCE_SECONDS = 600.0
 
 Rows = list[tuple[object, ...]]

@@ -51,9 +51,9 @@ def run(quick: bool) -> list[Measurement]:
             asyncio.run(training.begin())
             asyncio.run(training.delays(WARM_UP))
             done = repeat(
-                1 if quick else 5,
+                1 if quick else 3,
                 lambda: asyncio.run(training.delays(reports)),
-                spare=0 if quick else 3,
+                spare=0 if quick else 2,
             )
     rate = round(1 / SECONDS_BETWEEN)
     return [

@@ -65,6 +65,8 @@ def run_all(
             for place, (name, arguments) in enumerate(processes(separate, worker=has_torch())):
                 argv = [sys.executable, "-m", "cli.main", *arguments]
                 environment = _environment(settings, runtime) | _into_nats(settings, name)
+                if name == "worker":
+                    environment = _without_stores(environment)
                 environment |= metrics_port(settings, place)
                 supervisor.add_process(name, argv, environment)
             announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
@@ -209,6 +211,12 @@ def _environment(settings: Settings, runtime: Runtime) -> dict[str, str]:
         "STEMMA_API_TLS_KEY": "",
         "STEMMA_API_PORT": runtime.api_url.rsplit(":", 1)[1],
     }
+
+
+def _without_stores(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a process that gets everything by NATS and the API."""
+    stores = {"STEMMA_DATABASE_URL", "STEMMA_DATABASE_ADMIN_URL", "STEMMA_BLOBS_URL"}
+    return {name: value for name, value in environment.items() if name not in stores}
 
 
 def _announce(runtime: Runtime, began: float, stop: threading.Event) -> None:

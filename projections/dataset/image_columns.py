@@ -1,11 +1,11 @@
 """Pages of images as columns, which PostgreSQL puts together: no object is made for a row.
 
-A column of texts is their UTF-8, one behind the other, and the number of bytes of each. Numbers are
-in PostgreSQL's binary formats: big-endian, and times as microseconds since 2000.
+A column of texts is their UTF-8, with `SEPARATOR` between two; no name or id may hold it. Numbers
+are in PostgreSQL's binary formats: big-endian, and times as microseconds since 2000.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -36,22 +36,20 @@ from projections.dataset.queries import page_of_images
 from projections.dataset.validity import valid
 
 _NOTHING: Any = literal_column("''::bytea", LargeBinary)
+_SEPARATOR: Any = literal_column("chr(31)", String)
 _SIDES = Box.__struct_fields__
 
 
-class Texts(NamedTuple):
-    """A column of texts: their UTF-8, and the number of bytes of each."""
-
-    content: bytes
-    lengths: bytes
+SEPARATOR = b"\x1f"
 
 
 class ImageColumns(NamedTuple):
-    """A page of images. `metadata` is a JSON array."""
+    """A page of images: `numbers` are those of `NUMBERS`, row by row; `metadata` is JSON texts."""
 
     rows: int
-    texts: Mapping[str, Texts]
-    numbers: Mapping[str, bytes]
+    project_id: str
+    texts: Mapping[str, bytes]
+    numbers: bytes
     metadata: bytes
 
 
@@ -63,7 +61,7 @@ class AnnotationColumns(NamedTuple):
     """
 
     places: bytes
-    concept_ids: Texts
+    concept_ids: bytes
     has_box: bytes
     sides: Mapping[str, bytes]
     without_concept: bytes
@@ -73,17 +71,16 @@ class ReviewColumns(NamedTuple):
     """Who reviewed images of a page, and when; `places` are as those of annotations."""
 
     places: bytes
-    reviewed_by: Texts
+    reviewed_by: bytes
     reviewed_at: bytes
 
 
-TEXTS = ("image_id", "project_id", "blob", "file_name", "split", "changed_by")
+TEXTS = ("image_id", "blob", "file_name", "split", "changed_by")
 INTEGERS = ("width", "height")
 LONG = ("added_position", "revision")
 MOMENTS = ("changed_at",)
 NUMBERS = (*INTEGERS, *LONG, *MOMENTS)
 
-_NO_TEXTS = Texts(b"", b"")
 _ALONG_INDEX = select(func.set_config("enable_sort", "off", True))
 """Rows of images are wide, and large pages of them would be sorted on disk."""
 _AS_BEFORE = text("RESET enable_sort")
@@ -101,7 +98,7 @@ def image_columns(
 ) -> ImageColumns:
     """The images that `list_images` lists, as columns, without their annotations."""
     if filters.is_contradictory:
-        return ImageColumns(0, dict.fromkeys(TEXTS, _NO_TEXTS), dict.fromkeys(NUMBERS, b""), b"[]")
+        return ImageColumns(0, project_id, dict.fromkeys(TEXTS, b""), b"", b"")
     everything = not filters.uses_view and filters.split is None
     query, values = page_of_images(
         project_id, filters, after, newest, limit, as_of, by_rows=everything
@@ -113,9 +110,10 @@ def image_columns(
         connection.execute(_AS_BEFORE)  # other queries of the transaction are planned as ever
     return ImageColumns(
         rows=row["rows"],
-        texts={name: _texts(row, name) for name in TEXTS},
-        numbers={name: row[name] or b"" for name in NUMBERS},
-        metadata=f"[{row['metadata'] or ''}]".encode(),
+        project_id=project_id,
+        texts={name: _text(row, name) for name in TEXTS},
+        numbers=row["numbers"] or b"",
+        metadata=_text(row, "metadata"),
     )
 
 
@@ -127,7 +125,7 @@ def annotation_columns(
     row = connection.execute(_annotations(as_of), values).one()._mapping
     return AnnotationColumns(
         places=row["places"] or b"",
-        concept_ids=_texts(row, "concept_id"),
+        concept_ids=_text(row, "concept_id"),
         has_box=row["has_box"] or b"",
         sides={side: row[side] or b"" for side in _SIDES},
         without_concept=row["without_concept"] or b"",
@@ -142,17 +140,13 @@ def review_columns(
     row = connection.execute(_reviews(as_of), values).one()._mapping
     return ReviewColumns(
         places=row["places"] or b"",
-        reviewed_by=_texts(row, "reviewed_by"),
+        reviewed_by=_text(row, "reviewed_by"),
         reviewed_at=row["reviewed_at"] or b"",
     )
 
 
-def _texts(row: Any, name: str) -> Texts:
-    return Texts((row[name] or "").encode(), row[_lengths(name)] or b"")
-
-
-def _lengths(name: str) -> str:
-    return f"{name}_lengths"
+def _text(row: Any, name: str) -> bytes:
+    return (row[name] or "").encode()
 
 
 @lru_cache(64)
@@ -161,24 +155,26 @@ def _columns(query: Select[Any]) -> Select[Any]:
     page = query.subquery()
     return select(
         func.count().label("rows"),
-        *(part for name in TEXTS for part in _joined(page.c[name])),
-        *(_packed(func.int4send, page.c[name]) for name in INTEGERS),
-        *(_packed(func.int8send, page.c[name]) for name in LONG),
-        *(_packed(func.timestamptz_send, page.c[name]) for name in MOMENTS),
-        func.string_agg(cast(page.c.metadata, Text), ",").label("metadata"),
+        *(_joined(page.c[name]) for name in TEXTS),
+        _bytes(reduce(_followed, (_sent(page.c[name]) for name in NUMBERS))).label("numbers"),
+        _joined(cast(page.c.metadata, Text).label("metadata")),
     )
 
 
-def _joined(texts: ColumnElement[str]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """A column of texts as two aggregates."""
-    name = str(texts.key)
-    together = func.string_agg(texts, literal_column("''", String)).label(name)
-    return together, _bytes(func.int4send(func.octet_length(texts))).label(_lengths(name))
+def _joined(texts: ColumnElement[str]) -> ColumnElement[Any]:
+    joined: ColumnElement[Any] = func.string_agg(texts, _SEPARATOR).label(str(texts.key))
+    return joined
 
 
-def _packed(send: Any, numbers: ColumnElement[Any]) -> ColumnElement[Any]:
-    packed: ColumnElement[Any] = _bytes(send(numbers)).label(str(numbers.key))
-    return packed
+def _sent(number: ColumnElement[Any]) -> ColumnElement[Any]:
+    name = str(number.key)
+    if name in MOMENTS:
+        return func.timestamptz_send(number)
+    return func.int4send(number) if name in INTEGERS else func.int8send(number)
+
+
+def _followed(numbers: ColumnElement[Any], by: ColumnElement[Any]) -> ColumnElement[Any]:
+    return numbers.op("||", return_type=LargeBinary())(by)
 
 
 def _bytes(each: ColumnElement[Any]) -> Any:
@@ -208,12 +204,10 @@ def _annotations(as_of: int | None) -> Select[Any]:
     sides = (annotations.c[side] for side in _SIDES)
     found = _found(annotations, as_of, annotations.c.concept_id, *sides)
     named = found.c.concept_id.is_not(None)
-    concepts, lengths = _joined(found.c.concept_id)
     zero = literal_column("0", Float)
     return select(
         _bytes(func.int4send(found.c.place)).filter(named).label("places"),
-        concepts,
-        lengths,
+        _joined(found.c.concept_id),
         _bytes(func.boolsend(found.c.x.is_not(None))).filter(named).label("has_box"),
         *(
             _bytes(func.float8send(func.coalesce(found.c[side], zero))).filter(named).label(side)
@@ -229,6 +223,6 @@ def _reviews(as_of: int | None) -> Select[Any]:
     found = _found(reviews, as_of)
     return select(
         _bytes(func.int4send(found.c.place)).label("places"),
-        *_joined(found.c.reviewed_by),
-        _packed(func.timestamptz_send, found.c.reviewed_at),
+        _joined(found.c.reviewed_by),
+        _bytes(func.timestamptz_send(found.c.reviewed_at)).label("reviewed_at"),
     )

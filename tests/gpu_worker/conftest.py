@@ -12,7 +12,7 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from domain.training.messages import AnyReport
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.samples import coloured_job
 from tests.servers import port_of_its_own
 
@@ -80,6 +80,7 @@ def settings(tmp_path: Path, nats_url: str, blobs_url: str) -> Settings:
         data=tmp_path,
         nats_url=nats_url,
         blobs_url=blobs_url,
+        api_url=f"http://127.0.0.1:{port_of_its_own()}",
         worker_name="worker-a",
         device="cpu",
         checkpoint_seconds=0.2,

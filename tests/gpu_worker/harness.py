@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import (
     JOBS,
     REPORTS,
@@ -39,17 +40,21 @@ from domain.training.messages import (
 )
 from gpu_worker.child import TITLE
 from gpu_worker.worker import run_worker
+from tests.gpu_worker.job_api import DispatchedJobs, serving_jobs
 from tests.waiting import HANG_SECONDS
 
 
 class Backend:
     """Dispatches jobs and reads every report, in the order of the stream."""
 
-    def __init__(self, js: JetStreamContext) -> None:
-        self.js = js
+    def __init__(self, js: JetStreamContext, jobs: DispatchedJobs) -> None:
+        self.js, self._jobs = js, jobs
         self.reports: list[Report] = []
 
-    async def dispatch(self, job: Job) -> None:
+    async def dispatch(self, job: Job, *, known: bool = True, ended: bool = False) -> None:
+        """Send a job. The server may not know it, or take it for one that has ended."""
+        if known:
+            self._jobs.add(job, ended=ended)
         payload = msgspec.json.encode(job)
         await publish(self.js, job_subject("default"), payload, message_id=job.message_id)
 
@@ -109,21 +114,26 @@ class Backend:
 
 @asynccontextmanager
 async def backend(settings: Settings) -> AsyncIterator[Backend]:
+    """Its streams, and the API's routes of jobs at the address of the settings."""
+    blobs = BlobStore.from_url(settings.require("blobs_url"))
+    port = int(settings.require("api_url").rpartition(":")[2])
     client = await connect(settings.require("nats_url"), "backend")
     js = client.jetstream()
     await ensure_streams(js)
     await ensure_job_consumer(js, settings.queue, settings.ack_wait_seconds)
     try:
-        yield Backend(js)
+        with serving_jobs(blobs, port) as jobs:
+            yield Backend(js, jobs)
     finally:
         await client.close()
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[asyncio.Event]:
-    """A worker in this process; its stop event."""
+    """A worker in this process, which has no blob store; its stop event."""
     stop = asyncio.Event()
-    running = asyncio.create_task(run_worker(settings, stop))
+    own = msgspec.structs.replace(settings, blobs_url=None)
+    running = asyncio.create_task(run_worker(own, stop))
     try:
         yield stop
     finally:
@@ -149,7 +159,7 @@ async def worker_process(
     environment = {
         f"STEMMA_{key.upper()}": str(value)
         for key, value in msgspec.structs.asdict(settings).items()
-        if value is not None
+        if value is not None and key != "blobs_url"
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _WORKER, env=os.environ | environment | {"STEMMA_WORKER_NAME": name}

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.training.messages import Completed, Desired, Started
+from domain.training.messages import Completed, Desired, Failed, Started
 from gpu_worker import desired_state
 from tests.gpu_worker.conftest import NatsServer
 from tests.gpu_worker.harness import Backend, backend, child_of, children, gone, worker
@@ -72,6 +72,36 @@ def test_a_job_cancelled_in_the_queue_is_dropped_without_a_child(
     asyncio.run(scenario())
 
 
+def test_a_job_whose_training_has_ended_is_acknowledged(
+    settings: Settings, blobs: BlobStore
+) -> None:
+    """As one that was completed, and whose acknowledgement was lost."""
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs), ended=True)
+            await our.until_no_job_is_left()
+            await next_is_trained(our, blobs)
+            assert our.of("v1") == []
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_the_server_does_not_know_fails(settings: Settings, blobs: BlobStore) -> None:
+    """Of an earlier attempt the report is ignored; of another server's job it is not."""
+
+    async def scenario() -> None:
+        async with backend(settings) as our, worker(settings):
+            await our.dispatch(coloured_job(blobs), known=False)
+            await our.until_end()
+            await our.until_no_job_is_left()
+        end = our.of("v1")[-1].body
+        assert isinstance(end, Failed)
+        assert "STEMMA_API_URL must be the server that sent the job" in end.reason
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("nats_dies", [False, True])
 def test_a_worker_that_was_away_obeys_when_it_is_back(
     settings: Settings, blobs: BlobStore, nats: NatsServer, nats_dies: bool
@@ -107,7 +137,7 @@ def test_a_worker_that_was_away_obeys_when_it_is_back(
 def test_checkpoints_that_cannot_be_deleted_yet_are_deleted_later(
     settings: Settings, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = msgspec.structs.replace(settings, blobs_url="ftp://nowhere")
+    broken = msgspec.structs.replace(settings, api_url="http://127.0.0.1:1")
 
     async def scenario() -> None:
         blobs.put_scratch("resume/v1/000001-000001", b"of an earlier delivery")

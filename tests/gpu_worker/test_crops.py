@@ -16,9 +16,8 @@ from adapters.settings import Settings
 from domain.training.messages import Evaluated, ManifestLine, Sides
 from domain.training.options import resolve_options
 from gpu_worker import images
-from gpu_worker.data import prepare
 from gpu_worker.images import decode
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import prepare, train_version
 from tests.gpu_worker.samples import COLOURS, coloured_job, of_type
 
 ON_CROPS = resolve_options("classification", {"width": 32, "height": 32}, crops=True)

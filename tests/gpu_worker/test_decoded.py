@@ -11,10 +11,9 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from domain.training.messages import AnyReport
-from gpu_worker.data import prepare
 from gpu_worker.decoded import decoded_folder, forget_others
 from gpu_worker.images import ImageUnreadable
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import prepare, train_version
 from tests.gpu_worker.harness import backend, worker
 from tests.gpu_worker.samples import coloured_job, coloured_lines, final_weights
 

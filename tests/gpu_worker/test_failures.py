@@ -20,7 +20,7 @@ from api.training.messages import LOWER_RATE
 from domain.training.messages import AnyReport, Completed, Failed
 from gpu_worker.failures import explain
 from gpu_worker.progress import NonFinite
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.harness import Backend, backend, children, worker, worker_process
 from tests.gpu_worker.samples import coloured_job, coloured_lines, figures, final_weights
@@ -91,15 +91,15 @@ def test_a_training_waits_for_room_on_a_full_disk(
     there = msgspec.structs.replace(settings, blobs_url=folder.as_uri())
 
     async def scenario() -> None:
-        async with backend(settings) as our, worker(there):
+        async with backend(there) as our, worker(there):
             await our.dispatch(coloured_job(BlobStore.from_url(there.require("blobs_url"))))
             await our.until_iteration(1)
             # Again and again: a checkpoint that found no room gives back what it took.
             filling = asyncio.create_task(keep_full(disk))
             trouble = await our.until_trouble("worker-a")
             await end_tasks(filling)
-            assert "writing to the blob store has failed for" in trouble
-            assert "No space left on device" in trouble
+            assert "storing files on the server has failed for" in trouble
+            assert "the disk is full" in trouble
             disk.free()
             await our.until_end()
             await our.until_no_job_is_left()

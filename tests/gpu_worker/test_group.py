@@ -13,7 +13,7 @@ from domain.training.messages import AnyReport, Completed, EpochMetrics, Evaluat
 from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.harness import children, gone, parent_of, ranks
 from tests.gpu_worker.samples import ITERATIONS_PER_EPOCH, figures, of_type
 from tests.gpu_worker.test_kinds import job_of

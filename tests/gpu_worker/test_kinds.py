@@ -30,13 +30,12 @@ from domain.training.messages import (
 )
 from domain.training.options import resolve_options
 from gpu_worker.checkpoint import Best
-from gpu_worker.data import prepare
 from gpu_worker.evaluate import evaluate
 from gpu_worker.networks import build_network
 from gpu_worker.progress import NonFinite
 from gpu_worker.targets import BoxesOfImages
 from gpu_worker.tasks import Detection, Predictions, Tagging, match, task_for
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import prepare, train_version
 from tests.gpu_worker.recomputed import check_items
 from tests.gpu_worker.samples import (
     COLOURS,

@@ -19,7 +19,7 @@ from domain.training.messages import (
 from domain.training.options import resolve_options
 from gpu_worker.new_concepts import NewConcepts
 from gpu_worker.recipe import build_optimizer, build_scheduler
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.samples import COLOURS, coloured_job, figures, final_weights, of_type
 
 BASE, OWN = 1e-3, 1e-1

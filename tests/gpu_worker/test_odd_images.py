@@ -15,11 +15,12 @@ from domain.training.model_description import DESCRIPTION_FILE, WEIGHTS_FILE
 from domain.training.preprocessing import MEAN, STD
 from gpu_worker import onnx_export, predict
 from gpu_worker.checkpoint import weights
-from gpu_worker.data import Draw, prepare
+from gpu_worker.data import Draw
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.inference import TakenModel
 from gpu_worker.networks import build_network
 from tests.adapters.images.odd import HEIGHT, ODD, REFUSED, WIDTH, Odd, encoded
+from tests.gpu_worker.at_hand import prepare
 from tests.gpu_worker.samples import coloured_job
 from tests.gpu_worker.test_take_away import described
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_worker.onnx_limits import MOST_FILE_BYTES, NotAsAgreed
+from domain.trainers.predicting import MOST_ONNX_BYTES
+from gpu_worker.onnx_limits import NotAsAgreed
 from gpu_worker.onnx_scores import running_onnx
 from tests.gpu_worker.onnx_files import (
     FLOAT,
@@ -98,7 +99,7 @@ def test_a_file_does_not_take_all_memory(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     with path.open("wb") as file:
-        file.truncate(MOST_FILE_BYTES + 1)
+        file.truncate(MOST_ONNX_BYTES + 1)
     with (
         pytest.raises(NotAsAgreed, match="at most 2,147,483,648 can be run"),
         running_onnx(path, 2),

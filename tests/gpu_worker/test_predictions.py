@@ -25,8 +25,7 @@ from domain.training.messages import (
     Started,
     TrainJob,
 )
-from gpu_worker.predictions import predict_images
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import predict_images, train_version
 from tests.gpu_worker.harness import Backend, backend, child_of, children, worker, worker_process
 from tests.gpu_worker.samples import coloured_job, coloured_lines, of_type, put_manifest
 from tests.gpu_worker.test_kinds import job_of, lines_of

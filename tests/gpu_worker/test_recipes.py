@@ -31,8 +31,8 @@ from gpu_worker.recipe import (
     build_scheduler,
     compute_narrow_inputs_in_float32,
 )
-from gpu_worker.train import train_version
 from tests.domain.training.test_options import forms
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.samples import encoded, figures, final_weights, of_type
 from tests.gpu_worker.test_kinds import job_of
 

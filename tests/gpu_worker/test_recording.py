@@ -10,9 +10,8 @@ import pytest
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
 from domain.training.messages import AnyReport, EpochItems, EpochMetrics, Evaluated
-from gpu_worker.data import prepare
 from gpu_worker.sample import sample_of, stratified
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import prepare, train_version
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.recomputed import items_of
 from tests.gpu_worker.samples import (

@@ -21,9 +21,9 @@ from domain.training.preprocessing import outputs, preprocessing
 from gpu_worker import onnx_export, predict
 from gpu_worker.inference import ExportDiffers, TakenModel
 from gpu_worker.onnx_export import TOLERANCE, export, largest_difference
-from gpu_worker.onnx_file import SAMPLES, make_onnx
-from gpu_worker.train import train_version
+from gpu_worker.onnx_file import SAMPLES
 from stemma_client.prediction import OnnxModel, Scored
+from tests.gpu_worker.at_hand import make_onnx, train_version
 from tests.gpu_worker.samples import of_type
 from tests.gpu_worker.test_kinds import job_of, lines_of
 

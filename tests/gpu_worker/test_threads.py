@@ -15,7 +15,7 @@ from cli.training.reproduce import same_threads
 from domain.training.messages import AnyReport, Started
 from domain.training.version import VersionTrainingStarted
 from gpu_worker.environment import set_up_torch
-from gpu_worker.train import train_version
+from tests.gpu_worker.at_hand import train_version
 from tests.gpu_worker.samples import coloured_job
 
 

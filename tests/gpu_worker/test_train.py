@@ -21,13 +21,12 @@ from domain.training.messages import (
     StepAdvanced,
     TrainJob,
 )
-from gpu_worker.checkpoint import thaw
 from gpu_worker.failures import explain
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.networks import build_network
 from gpu_worker.progress import NonFinite
-from gpu_worker.resume import ResumePoint, Superseded
-from gpu_worker.train import train_version
+from stemma_trainer.store import Superseded
+from tests.gpu_worker.at_hand import claim, train_version
 from tests.gpu_worker.conftest import Reference
 from tests.gpu_worker.samples import (
     ITERATIONS_PER_EPOCH,
@@ -193,7 +192,7 @@ def test_a_checkpoint_waits_until_what_was_said_is_safe(
 
     with pytest.raises(Killed):
         train_version(job, 1, often, blobs, lambda _: None, never_safe)
-    assert ResumePoint(blobs, job, 2).claim() is None
+    assert claim(job, 2, blobs) is None
 
 
 def test_the_checkpoints_to_resume_from_are_gone_at_the_end(
@@ -214,12 +213,12 @@ def test_a_superseded_delivery_stops_and_its_checkpoint_is_never_used(
     def say(report: AnyReport) -> None:
         said.append(report)
         if isinstance(report, BatchMetrics) and report.first_iteration == 3:
-            ResumePoint(blobs, job, 2).claim()
+            claim(job, 2, blobs)
 
     with pytest.raises(Superseded):
         train_version(job, 1, often, blobs, say)
     assert max(figures(said)) == 3
-    resumed = ResumePoint(blobs, job, 3).claim()
+    resumed = claim(job, 3, blobs)
     assert resumed is not None
     assert resumed.iteration == 3
 
@@ -236,8 +235,7 @@ def test_a_torn_checkpoint_is_passed_over(settings: Settings, blobs: BlobStore) 
         train_version(job, 1, often, blobs, say)
     whole = blobs.get_scratch("resume/v1/000001-000001")
     blobs.put_scratch("resume/v1/000001-000002", whole[: len(whole) // 2])
-    assert thaw(whole[:10]) is None
-    resumed = ResumePoint(blobs, job, 3).claim()
+    resumed = claim(job, 3, blobs)
     assert resumed is not None
     assert resumed.iteration == 4
 

@@ -17,8 +17,8 @@ from nats.js.errors import NotFoundError
 from adapters.blobs.blobs import BlobStore
 from adapters.nats.jetstream import JOBS, REPORTS, WORKERS_BUCKET, job_subject
 from adapters.settings import Settings
+from adapters.training.resume_states import ResumeStates
 from domain.training.messages import Completed, Failed, Started, WorkerPresence
-from gpu_worker.scratch import record_handed_back, times_handed_back
 from tests.gpu_worker.conftest import NatsServer, Reference
 from tests.gpu_worker.harness import backend, child_of, children, forking, gone, worker
 from tests.gpu_worker.samples import coloured_job, final_weights, told_once
@@ -194,7 +194,7 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once(
             )
             (message,) = await taken.fetch(1, timeout=HANG_SECONDS)
             assert message.metadata.num_delivered == 2
-            assert times_handed_back(blobs, "v1", "1") == 1
+            assert ResumeStates(blobs, "v1", 1).times_handed_back("1") == 1
 
     asyncio.run(scenario())
 
@@ -210,12 +210,12 @@ def test_workers_that_are_stopped_cleanly_do_not_count(
             )
             for number in range(1, 9):
                 (message,) = await taken.fetch(1)
-                record_handed_back(blobs, "v1", "1", number)
+                ResumeStates(blobs, "v1", 1).hand_back("1", number)
                 await message.nak()
             async with worker(settings):
                 await our.until_end()
                 async with asyncio.timeout(HANG_SECONDS):
-                    while times_handed_back(blobs, "v1", "1"):
+                    while ResumeStates(blobs, "v1", 1).times_handed_back("1"):
                         await asyncio.sleep(0.02)
         assert isinstance(our.reports[-1].body, Completed)
         assert our.reports[-1].delivery == 9

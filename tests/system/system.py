@@ -92,7 +92,7 @@ class RunningSystem:
             return next(iter(children(worker)), None) if worker else None
         wanted = {"postgres": "/bin/postgres", "nats": "nats-server"}
         mark = wanted.get(name, f"cli.main {name}")
-        below = _children(self._up.pid)
+        below = children_of(self._up.pid)
         return next((pid for pid, command in below.items() if mark in command), None)
 
 
@@ -106,7 +106,8 @@ def running_system(data: Path, *, separate: bool = False) -> Iterator[RunningSys
         system.stop()
 
 
-def _children(parent: int) -> dict[int, str]:
+def children_of(parent: int) -> dict[int, str]:
+    """The processes that a process has started, with their command lines."""
     found = {}
     for entry in Path("/proc").iterdir():
         try:
@@ -161,3 +162,22 @@ def events_of(runtime: Runtime, version_id: str) -> list[tuple[str, dict[str, An
     query = "SELECT name, data FROM log.events WHERE stream = %s ORDER BY position"
     with psycopg.connect(runtime.database_url) as connection:
         return list(connection.execute(query, (f"version-{version_id}",)))
+
+
+def facts_of(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """What a version's events record, apart from how often work began, how it was cut into reports,
+    and how long it took."""
+    facts: dict[str, Any] = {"iterations": []}
+    for name, data in events:
+        if name == "version.batch_metrics_recorded":
+            assert data["first_iteration"] == len(facts["iterations"])
+            facts["iterations"] += zip(data["learning_rate"], data["loss"], strict=True)
+        elif name not in {
+            "version.created",
+            "version.training_started",
+            "version.training_step_advanced",
+        }:
+            varying = {"seconds", "delivery"}
+            same = {field: value for field, value in data.items() if field not in varying}
+            facts.setdefault(name, []).append(same)
+    return facts

@@ -1,5 +1,4 @@
 """Any process may be killed during an experiment: no trial is lost or doubled, or chosen otherwise.
-And during the trainings of a trainer of one's own: no report is lost or doubled.
 
 `STEMMA_KILLS` is how many kills there are; experiments are repeated until there were so many. With
 100 of them, give `--timeout 7200`.
@@ -32,10 +31,6 @@ INTERRUPTING = ("worker", "child", "nats")
 INTERRUPTIONS = 3
 """So many kills of those a trial survives for certain. A training that is interrupted five times
 fails, and after two such attempts its trial counts as failed."""
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "docs" / "examples" / "own_training" / "logreg.py"
-OWN_EPOCHS = 12
-OWN_VICTIMS = ("trainer", "trainer", "ingest", "results", "api", "nats")
 BODY: dict[str, Any] = {
     "concurrency": 1,
     "seed": 5,
@@ -154,103 +149,6 @@ def test_whatever_is_killed_the_same_trials_are_chosen_and_trained(
             assert choices(client, experiment_id) == expected
     for experiment_id in experiments:
         assert_derived_again(system, experiment_id)
-
-
-class OwnTrainer:
-    """The worker of a trainer of one's own, started again whenever it is dead."""
-
-    def __init__(self, system: RunningSystem) -> None:
-        queue = ("--queue", "trainer--acme--logreg")
-        command = [sys.executable, "-m", "cli.main", "nats", "add", "worker", "own1", *queue]
-        own = os.environ | {"STEMMA_DATA": str(system.data)}
-        subprocess.run(command, env=own, check=True, capture_output=True)
-        self._environment = os.environ | {
-            "PYTHONPATH": str(ROOT),
-            "STEMMA_API_URL": system.runtime.api_url,
-            "STEMMA_NATS_URL": system.runtime.nats_url,
-            "STEMMA_NATS_SEED": str(system.data / "nats" / "access" / "worker" / "own1.seed"),
-            "STEMMA_WORKER_NAME": "own1",
-            "STEMMA_TRAINER_CACHE": str(system.data / "cache"),
-        }
-        self._log = (system.data / "own.log").open("ab")
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, str(EXAMPLE)]
-        return subprocess.Popen(argv, env=self._environment, stdout=self._log, stderr=self._log)
-
-    def kill(self) -> None:
-        self.end()
-        self.process = self._start()
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def test_whatever_is_killed_own_trainers_leave_no_gap(system: RunningSystem, view_id: str) -> None:
-    settings: list[dict[str, Any]] = [
-        {"control": "number", "key": "epochs", "default": OWN_EPOCHS, "whole": True},
-        {"control": "number", "key": "penalty", "default": 0.0001},
-        {"control": "number", "key": "seed", "default": 0, "whole": True},
-    ]
-    form = {"name": "acme/logreg", "kinds": ["classification"], "settings": settings}
-    chance, killed = random.Random(), list[str]()
-    with system.client() as client:
-        client.command("trainers", form)
-        own = OwnTrainer(system)
-        try:
-            versions: list[str] = []
-            while len(killed) < KILLS or not versions:
-                body = {"trainer": "acme/logreg"}
-                versions.append(str(client.command(f"views/{view_id}/versions", body)["id"]))
-                interruptions = 0
-                while len(killed) < KILLS and not ended(client, versions[-1], chance):
-                    name = chance.choice(OWN_VICTIMS)
-                    if name in {"trainer", "nats"}:
-                        interruptions += 1
-                        if interruptions > INTERRUPTIONS:
-                            continue
-                    own.kill() if name == "trainer" else system.kill(name)
-                    killed.append(name)
-            for version_id in versions:
-                while not ended(client, version_id, None):
-                    pass
-        finally:
-            own.end()
-        counts = ", ".join(f"{count} x {name}" for name, count in Counter(killed).items())
-        print(f"killed during {len(versions)} trainings: {counts}")
-        for version_id in versions:
-            version = client.query(f"versions/{version_id}")["version"]
-            assert version["status"] == "ready", version["reason"]
-            check_whole(system, version_id)
-
-
-def ended(client: ApiClient, version_id: str, chance: random.Random | None) -> bool:
-    """Whether the version has ended within some moments."""
-    wait = 20 if chance is None else chance.uniform(0.2, 2)
-    version = client.query(f"versions/{version_id}", wait=wait)["version"]
-    return version["status"] in {"ready", "failed"}
-
-
-def check_whole(system: RunningSystem, version_id: str) -> None:
-    """Each epoch and each iteration is recorded once, in order, and the end once."""
-    query = """
-        SELECT topic, convert_from(state, 'UTF8')::jsonb -> 'data' FROM log.stemma_events
-        WHERE originator_id = %s ORDER BY originator_version
-    """
-    with psycopg.connect(system.runtime.database_admin_url) as connection:
-        rows = connection.execute(query, (f"version-{version_id}",)).fetchall()
-    names = Counter(topic for topic, _ in rows)
-    iterations = 0
-    for topic, data in rows:
-        if topic == "version.batch_metrics_recorded":
-            assert data["first_iteration"] == iterations
-            iterations += len(data["loss"])
-    assert names["version.epoch_metrics_recorded"] == OWN_EPOCHS
-    assert names["version.training_completed"] == 1
-    assert iterations % OWN_EPOCHS == 0
-    assert names["version.report_refused"] == 0
 
 
 def assert_derived_again(system: RunningSystem, experiment_id: str) -> None:

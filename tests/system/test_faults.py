@@ -25,6 +25,7 @@ from tests.system.system import (
     annotated_digits,
     events_of,
     eventually,
+    facts_of,
     running_system,
 )
 from tests.waiting import HANG_SECONDS
@@ -74,6 +75,13 @@ def test_a_worker_killed_at_a_random_point_changes_nothing(digits: Digits) -> No
         version = finished(client, version_id)
         killer.join()
     assert_trained_as_undisturbed(digits, version)
+
+
+def test_a_worker_is_given_neither_the_database_nor_the_blob_store(digits: Digits) -> None:
+    environment = Path(f"/proc/{digits.system.pid('worker')}/environ").read_text(encoding="utf-8")
+    given = {entry.partition("=")[0] for entry in environment.split("\0")}
+    assert "STEMMA_NATS_URL" in given
+    assert not given & {"STEMMA_DATABASE_URL", "STEMMA_DATABASE_ADMIN_URL", "STEMMA_BLOBS_URL"}
 
 
 @pytest.mark.parametrize("during", ["first", "second"])
@@ -156,27 +164,8 @@ def assert_trained_as_undisturbed(digits: Digits, version: dict[str, Any]) -> No
     for same in ("manifest", "final_weights", "checkpoint", "indicator"):
         assert version[same] == digits.undisturbed[same], same
     runtime = digits.system.runtime
-    disturbed = _facts(events_of(runtime, version["version_id"]))
-    assert disturbed == _facts(events_of(runtime, digits.undisturbed["version_id"]))
-
-
-def _facts(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """What was recorded, apart from how often work began, how it was cut into reports, and how
-    long it took."""
-    facts: dict[str, Any] = {"iterations": []}
-    for name, data in events:
-        if name == "version.batch_metrics_recorded":
-            assert data["first_iteration"] == len(facts["iterations"])
-            facts["iterations"] += zip(data["learning_rate"], data["loss"], strict=True)
-        elif name not in {
-            "version.created",
-            "version.training_started",
-            "version.training_step_advanced",
-        }:
-            varying = {"seconds", "delivery"}
-            same = {field: value for field, value in data.items() if field not in varying}
-            facts.setdefault(name, []).append(same)
-    return facts
+    disturbed = facts_of(events_of(runtime, version["version_id"]))
+    assert disturbed == facts_of(events_of(runtime, digits.undisturbed["version_id"]))
 
 
 async def _published(login: NatsLogin) -> list[tuple[int, str]]:

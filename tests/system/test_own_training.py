@@ -22,6 +22,7 @@ from adapters.training.source_code import read_archive
 from domain.aggregates import VERSION
 from domain.trainers.trainer import trainer_id
 from domain.training.version import VersionTrainingStarted
+from stemma_trainer.serving import MOST_DELIVERIES
 from tests.adapters.running import eventually
 from tests.system.own_training import EXAMPLES, Lab
 
@@ -213,6 +214,47 @@ def test_a_trainer_that_is_killed_goes_on_where_it_was(lab: Lab) -> None:
     assert started[1].resumed_from > 0
 
 
+def test_a_job_that_is_delivered_after_the_end_is_acknowledged(lab: Lab) -> None:
+    """As one of which the last acknowledgement was lost."""
+    version_id = lab.train("acme/logreg", epochs=1)
+    (job,) = lab.waiting(version_id)
+    with lab.worker("logreg.py"):
+        lab.until(version_id, "ready", "failed")
+        eventually(lambda: not lab.jobs(version_id))
+        names = lab.names(version_id)
+        lab.send(job)
+        eventually(lambda: not lab.jobs(version_id))
+    assert names[-1] == "training_completed"
+    assert lab.names(version_id) == names
+
+
+def test_a_job_of_an_earlier_attempt_is_acknowledged_and_changes_nothing(lab: Lab) -> None:
+    path = lab.write("retried", "raise ValueError('always')")
+    version_id = lab.train("acme/retried")
+    (job,) = lab.waiting(version_id)
+    with lab.worker(str(path)):
+        lab.until(version_id, "failed")
+        lab.site.http.post(f"/api/v1/versions/{version_id}/retry").raise_for_status()
+        eventually(lambda: lab.names(version_id).count("training_failed") == 2)
+        eventually(lambda: not lab.jobs(version_id))
+        names = lab.names(version_id)
+        lab.send(job)
+        eventually(lambda: not lab.jobs(version_id))
+    assert lab.names(version_id) == names
+
+
+def test_a_trainer_that_is_stopped_again_and_again_does_not_fail(lab: Lab) -> None:
+    path = lab.write("stopped", "import time; time.sleep(1000)")
+    version_id = lab.train("acme/stopped")
+    for delivery in range(1, MOST_DELIVERIES + 1):
+        with lab.worker(str(path)):
+            eventually(lambda: lab.names(version_id).count("training_started") >= delivery)  # noqa: B023
+    mortal = lab.write("stopped", "os._exit(3)")
+    with lab.worker(str(mortal)):
+        lab.until(version_id, "ready", "failed")
+    assert lab.names(version_id).count("training_started") == 2 * MOST_DELIVERIES
+
+
 def test_a_frozen_trainer_that_wakes_touches_nothing(lab: Lab) -> None:
     """Both have one name, as with one seed: the second delivery is what tells them apart."""
     version_id = lab.train("acme/logreg", epochs=60)
@@ -282,7 +324,10 @@ def test_any_request_with_a_token_is_answered(
     lab: Lab, open_job: tuple[str, dict[str, str]]
 ) -> None:
     version_id, headers = open_job
-    paths = ("source", "checkpoint", "predictions", "state", "state/claim", "images/x", "other")
+    paths = (
+        "source", "checkpoint", "predictions", "items", "onnx", "state", "state/claim",
+        "state/check", "handed-back", "room", "images", "images/x", "missing", "files/x", "other",
+    )  # fmt: skip
     deliveries = st.one_of(st.integers(), st.text(max_size=8))
 
     @settings(max_examples=60, deadline=None, database=None)

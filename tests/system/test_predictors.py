@@ -1,18 +1,14 @@
 """Predictors of trainers: their workers predict other images, and the server measures."""
 
-import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nats
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from nats.js import JetStreamContext
 
 from domain.trainers.trainer import trainer_id
 from tests.adapters.running import eventually
@@ -193,40 +189,15 @@ def test_a_worker_that_is_killed_leaves_nothing_and_the_next_one_predicts(
 def test_a_job_that_comes_again_after_its_end_is_done(lab: Lab) -> None:
     """As one does whose worker dies between its last report and the acknowledgement."""
     own = Own(lab, "again", "return [[0.75, 0.25]] * len(images)")
-    queue = "stemma.jobs.train.trainer--acme--again"
-
-    async def last(subject: str) -> bytes:
-        async with connected(lab) as js:
-            return (await js.get_last_msg("JOBS", subject)).data or b""
-
-    async def send(subject: str, job: bytes) -> None:
-        async with connected(lab) as js:
-            await js.publish(subject, job)
-
-    async def jobs() -> int:
-        async with connected(lab) as js:
-            info = await js.consumer_info("JOBS", "worker-trainer--acme--again")
-            return (info.num_pending or 0) + (info.num_ack_pending or 0)
-
     evaluate(lab, own.version_id)
-    eventually(lambda: asyncio.run(jobs()) == 1)
-    job = asyncio.run(last(queue))
+    (job,) = lab.waiting(own.version_id)
     with lab.worker(str(own.path)):
         evaluation = ended(lab, own.version_id)
-        eventually(lambda: asyncio.run(jobs()) == 0)
-        asyncio.run(send(queue, job))
-        eventually(lambda: asyncio.run(jobs()) == 0)
+        eventually(lambda: not lab.jobs(own.version_id))
+        lab.send(job)
+        eventually(lambda: not lab.jobs(own.version_id))
     assert newest(lab, own.version_id) == evaluation
     assert lab.names(own.version_id)[-1] == "test_evaluated"
-
-
-@asynccontextmanager
-async def connected(lab: Lab) -> AsyncIterator[JetStreamContext]:
-    client = await nats.connect(lab.nats_url)
-    try:
-        yield client.jetstream()
-    finally:
-        await client.close()
 
 
 @pytest.mark.usefixtures("tests")

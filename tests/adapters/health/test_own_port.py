@@ -11,12 +11,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.blobs.blobs import BlobStore
 from adapters.health import heartbeats, own_parts, own_port, own_servers
 from adapters.health.health import PartHealth
 from adapters.servers.nats import EmbeddedNats
 from adapters.settings import Settings, SettingsError
 from gpu_worker.worker import run_worker
 from tests.adapters.running import eventually, kill, running, settings_for
+from tests.gpu_worker.job_api import serving_jobs
 from tests.servers import Database, port_of_its_own
 from tests.waiting import HANG_SECONDS
 
@@ -106,15 +108,23 @@ def test_a_part_that_fails_is_not_ready(
         assert "no heartbeat" in unwell(settings)["database"]
 
 
-def test_a_worker_is_ready_while_it_has_nats_and_blobs(nats_url: str, tmp_path: Path) -> None:
-    settings = with_port(Settings(data=tmp_path, nats_url=nats_url, blobs_url=tmp_path.as_uri()))
+def test_a_worker_is_ready_while_it_has_nats_and_the_api(
+    nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_port, "FRESH_SECONDS", 0.0)
+    port = port_of_its_own()
+    api_url = f"http://127.0.0.1:{port}"
+    settings = with_port(Settings(data=tmp_path, nats_url=nats_url, api_url=api_url))
 
     async def work() -> None:
         stop = asyncio.Event()
         worker = asyncio.create_task(run_worker(settings, stop))
         while not await asyncio.to_thread(listening, settings):
             await asyncio.sleep(0.01)
-        assert await asyncio.to_thread(unwell, settings) == {}
+        assert await asyncio.to_thread(unwell, settings) == {"api": "the API does not answer"}
+        with serving_jobs(BlobStore.from_url(tmp_path.as_uri()), port):
+            while await asyncio.to_thread(unwell, settings):
+                await asyncio.sleep(0.01)
         found = await asyncio.to_thread(counted, settings, "stemma_worker_training")
         assert found == {"": 0}
         stop.set()

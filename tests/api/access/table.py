@@ -147,14 +147,22 @@ read of                GET    /api/v1/versions/{version_id}/evaluation/calibrati
 read anywhere          GET    /api/v1/forms/{kind}
 read anywhere          GET    /api/v1/workers
 token                  GET    /api/v1/jobs/{version_id}/manifest
+token                  GET    /api/v1/jobs/{version_id}/images
 token                  GET    /api/v1/jobs/{version_id}/images/{image}
-token                  GET    /api/v1/jobs/{version_id}/checkpoint
+token                  GET    /api/v1/jobs/{version_id}/missing
+token                  GET    /api/v1/jobs/{version_id}/files/{digest}
 token                  PUT    /api/v1/jobs/{version_id}/source
 token                  PUT    /api/v1/jobs/{version_id}/checkpoint
 token                  PUT    /api/v1/jobs/{version_id}/predictions
+token                  PUT    /api/v1/jobs/{version_id}/items
+token                  PUT    /api/v1/jobs/{version_id}/onnx
 token                  PUT    /api/v1/jobs/{version_id}/state
 token                  DELETE /api/v1/jobs/{version_id}/state
 token                  POST   /api/v1/jobs/{version_id}/state/claim
+token                  POST   /api/v1/jobs/{version_id}/state/check
+token                  GET    /api/v1/jobs/{version_id}/handed-back
+token                  PUT    /api/v1/jobs/{version_id}/handed-back
+token                  POST   /api/v1/jobs/{version_id}/room
 administer everywhere  POST   /api/v1/trainers
 read anywhere          GET    /api/v1/trainers
 read anywhere          GET    /api/v1/trainers/{trainer_id}
@@ -274,5 +282,8 @@ QUERIES = {
     "/api/v1/projects/{project_id}/imports/upload": "name=a.zip",
     "/api/v1/jobs/{version_id}/state": "delivery=1",
     "/api/v1/jobs/{version_id}/state/claim": "delivery=1",
+    "/api/v1/jobs/{version_id}/state/check": "delivery=1",
+    "/api/v1/jobs/{version_id}/handed-back": "delivery=1",
+    "/api/v1/jobs/{version_id}/images": "first=0&count=1",
 }
 """What is asked with, where a route needs it to say what of."""

@@ -8,17 +8,19 @@ import msgspec
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
+from adapters.training.job_key import job_tokens
 from adapters.training.policy_feed import put_manifest
 from adapters.training.results import Measurer
 from application.training import results
 from application.training.ingest import Delivered, Ingest
 from application.training.policies import REACTS_TO, Effects, react
 from domain.trainers.trainer import ONNX
-from domain.training.jobs import AnyJob, PredictJob, purpose_of
+from domain.training.jobs import AnyJob, Job, PredictJob, purpose_of
 from domain.training.messages import AnyReport, Failed, Report, TrainJob
 from gpu_worker.failures import explain
 from gpu_worker.onnx_predictions import predict_by_onnx
 from gpu_worker.predictions import predict_images
+from gpu_worker.served_files import ServedFiles
 from gpu_worker.train import train_version
 from tests.api.scene import Scene
 from tests.domain.training.version_samples import AT
@@ -40,7 +42,9 @@ class Work:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.blobs = BlobStore.from_url(scene.settings.require("blobs_url"))
-        self._settings = Settings(data=scene.settings.data, worker_name="gpu-1", device="cpu")
+        self._settings = Settings(
+            data=scene.settings.data, worker_name="gpu-1", device="cpu", api_url=scene.url
+        )
         self._measurer = Measurer(
             self.blobs, scene.settings.require("blobs_url"), threading.Event()
         )
@@ -60,15 +64,21 @@ class Work:
             said: list[AnyReport] = []
             try:
                 if isinstance(job, PredictJob) and job.format == ONNX:
-                    predict_by_onnx(job, self._settings, self.blobs, said.append)
+                    predict_by_onnx(job, self._settings, self._files(job), said.append)
                 elif isinstance(job, PredictJob):
-                    predict_images(job, self._settings, self.blobs, said.append)
+                    predict_images(job, self._settings, self._files(job), said.append)
                 elif isinstance(job, TrainJob):
-                    train_version(job, 1, self._settings, self.blobs, said.append)
+                    train_version(job, self._settings, self._files(job), said.append)
             except Exception as error:
                 said.append(Failed(explain(error, predicts=isinstance(job, PredictJob))))
             self.report(job, said)
         return self.scene.visible()
+
+    def _files(self, job: Job) -> ServedFiles:
+        """Those that a worker has, which is given the token of the job."""
+        tokens = job_tokens(self.scene.store.database_url)
+        token = tokens.of(job.version_id, job.attempt, job.correlation_id, purpose_of(job))
+        return ServedFiles(msgspec.structs.replace(job, token=token), 1, self._settings)
 
     def report(self, job: AnyJob, said: list[AnyReport]) -> None:
         sent = [

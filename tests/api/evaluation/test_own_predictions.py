@@ -229,13 +229,14 @@ def test_a_worker_gets_images_and_weights_but_not_what_is_true(made: Adopted) ->
     assert all(line["concepts"] == [] and line["split"] == "test" for line in lines)
     image = job.request("GET", f"images/{lines[0]['image']}").raise_for_status().content
     assert hashlib.sha256(image).hexdigest() == lines[0]["blob"]
-    assert job.request("GET", "checkpoint").content == b"weights"
+    assert job.request("GET", f"files/{made.checkpoint}").content == b"weights"
     for method, path in (
         ("PUT", "checkpoint"),
         ("PUT", "source"),
+        ("PUT", "items"),
+        ("PUT", "onnx"),
         ("PUT", "state?delivery=1"),
         ("POST", "state/claim?delivery=1"),
-        ("DELETE", "state"),
     ):
         answer = job.request(method, path, b"x" if method == "PUT" else None)
         assert answer.status_code == 409, (method, path, answer.text)

@@ -15,6 +15,7 @@ NAMES = [
     "not-found",
     "method-not-allowed",
     "conflict",
+    "training-ended",
     "idempotency-key-reused",
     "contention",
     "gone",

@@ -1,0 +1,98 @@
+"""The API's routes of jobs, for jobs that a test has dispatched without a log."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import uvicorn
+from litestar import Litestar, Router
+
+from adapters.blobs.blobs import BlobStore
+from adapters.training.job_access import JobAccess, OpenJob
+from api.backend import Backend
+from api.http.parameters import JsonRequest, provided
+from api.http.problems import HANDLERS
+from api.operations.health import HealthController
+from api.training.jobs import JobController
+from domain.training.jobs import Job, OnnxJob, PredictJob, purpose_of
+from tests.waiting import HANG_SECONDS
+
+
+class DispatchedJobs(JobAccess):
+    """Jobs as they were sent."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        super().__init__(cast(Any, None), "", blobs)
+        self._dispatched: dict[str, list[OpenJob]] = {}
+
+    def add(self, job: Job, *, ended: bool = False) -> None:
+        match job:
+            case PredictJob(checkpoint=checkpoint):
+                files = {checkpoint}
+            case OnnxJob(model=model):
+                files = {model.checkpoint}
+            case _:
+                files = {job.initial_weights.blob} if job.initial_weights else set()
+        opened = OpenJob(
+            job.version_id,
+            job.attempt,
+            job.manifest,
+            job.token,
+            ended=ended,
+            purpose=purpose_of(job),
+            files=frozenset(files),
+        )
+        self._dispatched.setdefault(job.version_id, []).append(opened)
+
+    def jobs_of(self, version_id: str) -> list[OpenJob]:
+        return self._dispatched.get(version_id, [])[-1:]
+
+
+class Uploads:
+    """What was uploaded, without a database."""
+
+    def __init__(self) -> None:
+        self._noted: set[tuple[str, str]] = set()
+
+    def note(self, stream: str, digest: str) -> None:
+        self._noted.add((stream, digest))
+
+    def has(self, stream: str, digest: str) -> bool:
+        return (stream, digest) in self._noted
+
+
+class JobBackend(Backend):
+    """What the routes of jobs use of the backend."""
+
+    def __init__(self, jobs: DispatchedJobs, blobs: BlobStore) -> None:
+        self.jobs, self.blobs = jobs, blobs
+        self.uploaded = cast(Any, Uploads())
+        self.refusals = cast(Any, SimpleNamespace(note=lambda *_: None))
+
+
+@contextmanager
+def serving_jobs(blobs: BlobStore, port: int) -> Iterator[DispatchedJobs]:
+    """Serve the routes of jobs at a port of this machine."""
+    jobs = DispatchedJobs(blobs)
+    backend = JobBackend(jobs, blobs)
+    app = Litestar(
+        [Router("/api/v1", route_handlers=[JobController]), HealthController],
+        dependencies=provided(backend=lambda: backend),
+        exception_handlers=HANDLERS,
+        request_class=JsonRequest,
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.state.backend = backend
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=port, log_config=None, lifespan="off", access_log=False)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield jobs
+    finally:
+        server.should_exit = True
+        thread.join(HANG_SECONDS)
