@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from adapters.observability import logs
+from domain.trainers.trainer import ONNX
 from domain.training.jobs import OnnxJob, PredictJob
 from domain.training.messages import Failed
 from gpu_worker.channel import (
@@ -71,6 +72,11 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
             from gpu_worker.onnx_file import make_onnx
 
             make_onnx(job, settings, files, channel.report, channel.flush)
+            return 0
+        if isinstance(job, PredictJob) and job.format == ONNX:
+            from gpu_worker.onnx_predictions import predict_by_onnx
+
+            predict_by_onnx(job, settings, files, channel.report, channel.flush)
             return 0
         if isinstance(job, PredictJob):
             predict_images(job, settings, files, channel.report, channel.flush)

@@ -35,15 +35,35 @@ class Trainers:
         kinds: Sequence[str],
         settings: Sequence[Setting] = (),
         *,
+        checkpoint_format: str = "opaque",
+        predicts: bool = False,
         key: str | None = None,
     ) -> str:
-        """Register a trainer for kinds of views, with the settings of its form; its id."""
-        body = answers.NewTrainer(name=name, kinds=[*kinds], settings=[*settings])
+        """Register a trainer for kinds of views, with the settings of its form; its id.
+
+        `checkpoint_format` is safetensors, onnx or opaque. With `predicts`, its workers
+        predict other images by them: its code has a predictor.
+        """
+        body = answers.NewTrainer(
+            name=name,
+            kinds=[*kinds],
+            settings=[*settings],
+            format=checkpoint_format,
+            predicts=predicts,
+        )
         return self._client.send(operations.register_trainer(body), key=key).id
 
-    def set_form(self, trainer_id: str, kinds: Sequence[str], settings: Sequence[Setting]) -> None:
-        """Change its kinds of views and its form, for trainings to come."""
-        body = answers.TrainerForm(kinds=[*kinds], settings=[*settings])
+    def set_form(
+        self,
+        trainer_id: str,
+        kinds: Sequence[str],
+        settings: Sequence[Setting],
+        *,
+        predicts: bool = False,
+    ) -> None:
+        """Change its kinds of views and its form, for trainings to come, and whether it
+        predicts."""
+        body = answers.TrainerForm(kinds=[*kinds], settings=[*settings], predicts=predicts)
         self._client.send(operations.set_trainer_form(trainer_id, body))
 
     def seeds(self) -> Rows[answers.IssuedSeed]:

@@ -12,6 +12,7 @@ It imports nothing of Stemma: what it does is the contract of docs/own-training.
 
 from stemma_trainer.data import Data, Item, Split
 from stemma_trainer.form import Choice, Flag, Form, Number, Text
+from stemma_trainer.predicting import Prediction
 from stemma_trainer.run import Run
 from stemma_trainer.serving import Trainer, trainer
 from stemma_trainer.steps import NonFinite
@@ -24,6 +25,7 @@ __all__ = [
     "Item",
     "NonFinite",
     "Number",
+    "Prediction",
     "Run",
     "Split",
     "Text",

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from stemma_trainer.contract import Assignment
+from stemma_trainer.contract import TRAINING, Assignment
+from stemma_trainer.predicting import Predictor, predict
 from stemma_trainer.provenance import Declared
 from stemma_trainer.run import Run
 from stemma_trainer.store import Superseded, TrainingEnded
@@ -72,18 +73,25 @@ def rank() -> int:
 def run_follower(train: Callable[[Run], object], device: str) -> None:
     """Carry out the assignment of the process of rank 0, which started this one."""
     assignment = msgspec.json.decode(os.environ[ASSIGNMENT], type=Assignment)
+    if assignment.job.purpose != TRAINING:
+        raise SystemExit("a predictor runs in one process: start no others")
     train(Run(assignment, Silence(), Declared({}, b""), device, leads=False))
 
 
-def run_child(train: Callable[[Run], object], declared: Declared, device: str) -> None:
+def run_child(
+    train: Callable[[Run], object], predictor: Predictor | None, declared: Declared, device: str
+) -> None:
     """Carry out one assignment and end the process."""
     pipe = Pipe(int(os.environ[ORDERS]), int(os.environ[REPORTS]))
     os.environ[ASSIGNMENT] = msgspec.json.encode(pipe.assignment).decode()
     run: Run | None = None
     try:
-        run = Run(pipe.assignment, pipe, declared, device)
-        train(run)
-        run.finish()
+        if pipe.assignment.job.purpose == TRAINING:
+            run = Run(pipe.assignment, pipe, declared, device)
+            train(run)
+            run.finish()
+        else:
+            predict(predictor, pipe.assignment, pipe, declared, device)
     except Superseded:
         os._exit(SUPERSEDED)
     except TrainingEnded:

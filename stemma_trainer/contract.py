@@ -1,15 +1,17 @@
-"""What travels between Stemma and a trainer: version 1 of the contract."""
+"""What travels between Stemma and a trainer: version 2 of the contract."""
 
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-VERSIONS = (1,)
+VERSIONS = (1, 2)
 """The versions of the contract that this package speaks."""
 
 STREAM, DOMAIN, CONTROL = "JOBS", "stemma", "control"
 WORKERS = "workers"
+TRAINING = "training"
+"""The purpose of a job that trains; those of others are `test` and `suggestions`."""
 
 
 class Concept(msgspec.Struct, frozen=True):
@@ -18,7 +20,10 @@ class Concept(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it lies in the queue; unknown fields are of newer servers."""
+    """A job as it lies in the queue; unknown fields are of newer servers.
+
+    `purpose` and `checkpoint` are those of a job that predicts, `attempt` its request's number.
+    """
 
     version_id: str
     attempt: int
@@ -35,6 +40,8 @@ class Job(msgspec.Struct, frozen=True):
     deliveries_before: int
     token: str
     contract: int
+    purpose: str = TRAINING
+    checkpoint: str = ""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -58,6 +65,7 @@ class Report(msgspec.Struct, frozen=True):
     correlation_id: str
     token: str
     body: dict[str, Any]
+    purpose: str = TRAINING
 
 
 class DesiredState(msgspec.Struct, frozen=True):

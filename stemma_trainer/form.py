@@ -51,6 +51,7 @@ class Form:
         self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         self.settings = tuple(settings)
 
-    def json(self) -> bytes:
-        """What `stemma trainers register` reads."""
-        return msgspec.json.encode({"kinds": self.kinds, "settings": self.settings})
+    def json(self, *, predicts: bool = False) -> bytes:
+        """What `stemma trainers register` reads; with `predicts` the trainer has a predictor."""
+        form = {"kinds": self.kinds, "settings": self.settings}
+        return msgspec.json.encode(form | ({"predicts": True} if predicts else {}))

@@ -13,6 +13,7 @@ import msgspec
 from stemma_trainer.contract import Assignment
 from stemma_trainer.data import Data, Item, Split, read_data
 from stemma_trainer.provenance import Declared
+from stemma_trainer.scores import as_parquet, rows_of
 from stemma_trainer.steps import REPORT_SECONDS, NonFinite, StepBuffer
 from stemma_trainer.store import JobStore
 
@@ -205,12 +206,9 @@ class Run:
         self._report_best()
         rows: list[Any] = []
         for batch in items.batches(_BATCH):
-            found = scores(batch)
-            rows += found.tolist() if hasattr(found, "tolist") else list(found)
-            self._step("evaluating", "running", len(rows) / len(items))
-        if len(rows) != len(items):
-            raise ValueError(f"{len(rows)} rows of scores were given for {len(items)} images")
-        digest, _ = self._store.put("predictions", self._parquet(items, rows))
+            rows += rows_of(scores(batch))
+            self._step("evaluating", "running", min(len(rows) / len(items), 1.0))
+        digest, _ = self._store.put("predictions", as_parquet(items, rows, self.job.kind))
         self._report(
             "evaluated",
             checkpoint=self._saved.checkpoint,
@@ -220,22 +218,6 @@ class Run:
         )
         self._step("evaluating", "done", 1.0)
         self._predicted = True
-
-    def _parquet(self, items: Split, rows: Sequence[Any]) -> bytes:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        images = [item.image for item in items]
-        if self.job.kind == "detection":
-            sides = [(name, pa.float64()) for name in ("score", "x", "y", "width", "height")]
-            box = pa.struct([("concept", pa.int32()), *sides])
-            columns = {"image": images, "predicted": pa.array(rows, pa.list_(box))}
-        else:
-            columns = {"image": images, "scores": pa.array(rows, pa.list_(pa.float64()))}
-        file = pa.BufferOutputStream()
-        pq.write_table(pa.table(columns), file, compression="zstd")
-        content: bytes = file.getvalue().to_pybytes()
-        return content
 
     def _measured(self, items: Split, rows: Sequence[Any], *, train: bool) -> dict[str, Any]:
         """What the worker claims of a split: the server compares it with what it measures."""

@@ -35,6 +35,7 @@ from stemma_trainer.child import (
 from stemma_trainer.connection import AWAY, Connection
 from stemma_trainer.contract import Assignment, Job, Report
 from stemma_trainer.form import Form
+from stemma_trainer.predicting import Predictor
 from stemma_trainer.provenance import Code, declare, missing, summary
 from stemma_trainer.run import Run
 from stemma_trainer.settings import Settings, read_settings, refuse
@@ -69,12 +70,22 @@ class Trainer:
         own = Path(inspect.getfile(function))
         self._code = Code(own.parent / code, own)
         self._packages = packages
+        self._predictor: Predictor | None = None
 
     @property
     def queue(self) -> str:
         own = "trainer--" + self.name.replace("/", "--")
         given = os.environ.get("STEMMA_QUEUE", "")
         return given if given.startswith(f"{own}--") else own  # that of another worker is none
+
+    def predictor(self, function: Predictor) -> Predictor:
+        """Make a function the predictor of the trainer's versions: of a request, a file of weights
+        and images, it gives the scores of each image, as `run.predict` takes them.
+
+        Register it, too: the command-line argument `form` writes that the trainer predicts.
+        """
+        self._predictor = function
+        return function
 
     def serve(self, *, jobs: int | None = None) -> None:
         """Take jobs until the process is stopped, or a number of jobs; with the command-line
@@ -87,9 +98,11 @@ class Trainer:
         if ASSIGNMENT in os.environ and rank():
             run_follower(self.function, self.device)
         elif REPORTS in os.environ:
-            run_child(self.function, declare(self.name, self._code, self._packages), self.device)
+            declared = declare(self.name, self._code, self._packages)
+            run_child(self.function, self._predictor, declared, self.device)
         elif sys.argv[1:] == ["form"]:
-            sys.stdout.write(self.form.json().decode() + "\n")
+            form = self.form.json(predicts=self._predictor is not None)
+            sys.stdout.write(form.decode() + "\n")
         else:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
             settings = read_settings()
@@ -189,8 +202,13 @@ class _Delivery:
             return
         job = self._job
         self._number = job.deliveries_before + self._message.metadata.num_delivered
+        what = "attempt" if self._trains else f"{job.purpose} request"
         log.info(
-            "version %s begins: attempt %d, delivery %d", job.version_id, job.attempt, self._number
+            "version %s begins: %s %d, delivery %d",
+            job.version_id,
+            what,
+            job.attempt,
+            self._number,
         )
         if job.contract not in contract.VERSIONS:
             await self._fail(
@@ -199,6 +217,10 @@ class _Delivery:
             )
             return
         await self._run_child(stop)
+
+    @property
+    def _trains(self) -> bool:
+        return self._job.purpose == contract.TRAINING
 
     async def _fail(self, reason: str) -> None:
         await self._end({"report": "failed", "reason": reason})
@@ -265,8 +287,8 @@ class _Delivery:
             await _at_last(self._message.nak())
         elif await self._interruptions() >= MOST_DELIVERIES:
             await self._fail(
-                f"the training process ended {MOST_DELIVERIES} times without a result, the last"
-                f" time with status {status}"
+                f"the {'training' if self._trains else 'prediction'} process ended"
+                f" {MOST_DELIVERIES} times without a result, the last time with status {status}"
             )
         else:
             log.warning(
@@ -303,7 +325,7 @@ class _Delivery:
     async def _forward(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
             body = json.loads(line)
-            if body["report"] in {"completed", "failed"}:
+            if body["report"] in {"completed", "predicted", "failed"}:
                 await self._end(body)
             else:
                 await self._publish(body)
@@ -322,6 +344,7 @@ class _Delivery:
             job.correlation_id,
             job.token,
             body,
+            job.purpose,
         )
         headers = {"Nats-Msg-Id": f"{self._secret}:{self._sequence}"}
         subject, payload = f"stemma.reports.{worker}.{job.version_id}", msgspec.json.encode(report)
@@ -358,7 +381,7 @@ class _Delivery:
                     await self._message.in_progress()
                     workers = await self._js.key_value(contract.WORKERS)
                     await workers.put(self._settings.worker, json.dumps(presence).encode())
-                if await self._desired():
+                if self._trains and await self._desired():
                     return
             await asyncio.sleep(LOOK_SECONDS)
 

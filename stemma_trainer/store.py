@@ -1,8 +1,9 @@
 """The server's routes for the worker of a job."""
 
+import hashlib
 import ipaddress
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +84,23 @@ class JobStore:
             place += max(length, 0)
         return found
 
+    def download(self, digest: str, target: Path) -> None:
+        """Write a file of the job. Raises `ValueError` if its content has another sha256."""
+        path = f"files/{digest}"
+        self._until_done("GET", path, lambda: self._stream(path, target))
+        with target.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise ValueError(f"the content of {path} has another digest; try again")
+
+    def _stream(self, path: str, target: Path) -> httpx.Response:
+        with self._client.stream("GET", path) as response, target.open("wb") as file:
+            if not response.is_success:
+                response.read()
+                return response
+            for piece in response.iter_bytes(_PIECE):
+                file.write(piece)
+        return response
+
     def claim(self, delivery: int) -> bytes:
         return self._send("POST", f"state/claim?delivery={delivery}").content
 
@@ -122,12 +140,20 @@ class JobStore:
             raise
 
     def _send(self, method: str, path: str, content: bytes | Path | None = None) -> httpx.Response:
+        def attempt() -> httpx.Response:
+            body: Any = _pieces(content) if isinstance(content, Path) else content
+            return self._client.request(method, path, content=body)
+
+        return self._until_done(method, path, attempt)
+
+    def _until_done(
+        self, method: str, path: str, attempt: Callable[[], httpx.Response]
+    ) -> httpx.Response:
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         reached = False
         while True:
             try:
-                body: Any = _pieces(content) if isinstance(content, Path) else content
-                response = self._client.request(method, path, content=body)
+                response = attempt()
                 if response.status_code < 500 or _is_damaged(response):
                     break
                 reached, problem = True, f"{response.status_code} {response.text[:200]}"

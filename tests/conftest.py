@@ -51,6 +51,7 @@ LONGEST_FIRST = (
     "gpu_worker/test_control.py",
     "system/test_take_away.py",
     "system/test_own_training.py",
+    "system/test_predictors.py",
     "api/client/test_faults.py",
     "gpu_worker/test_model_code.py",
     "gpu_worker/test_group.py",

@@ -223,6 +223,7 @@ def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, s
             " WHEN 'version.evaluated' THEN data ->> 'predictions'"
             " WHEN 'version.result_measured' THEN data ->> 'predictions'"
             " WHEN 'version.test_evaluated' THEN data ->> 'predictions'"
+            " WHEN 'version.predictions_reported' THEN data ->> 'predictions'"
             " WHEN 'version.epoch_items_recorded' THEN data ->> 'items'"
             " ELSE data ->> 'checkpoint' END,"
             " CASE name WHEN 'image.added' THEN 'image'"
@@ -232,13 +233,14 @@ def blobs(connection: Connection, selection: Selection) -> Iterator[tuple[str, s
             " WHEN 'version.evaluated' THEN 'predictions'"
             " WHEN 'version.result_measured' THEN 'predictions'"
             " WHEN 'version.test_evaluated' THEN 'predictions'"
+            " WHEN 'version.predictions_reported' THEN 'predictions'"
             " WHEN 'version.epoch_items_recorded' THEN 'items' ELSE 'weights' END"
             " FROM log.events JOIN (SELECT DISTINCT stream FROM chosen) AS streams USING (stream)"
             " WHERE position <= %(size)s AND name IN ('image.added', 'version.created',"
             " 'version.dataset_frozen', 'version.evaluated', 'version.epoch_items_recorded',"
             " 'version.training_started', 'version.result_measured', 'version.adopted',"
             " 'version.training_completed', 'version.test_evaluation_requested',"
-            " 'version.test_evaluated'))"
+            " 'version.test_evaluated', 'version.predictions_reported'))"
             " SELECT digest, min(kind) FROM named WHERE digest IS NOT NULL"
             " GROUP BY digest ORDER BY digest",
             selection.parameters,

@@ -12,10 +12,9 @@ from pathlib import Path
 import msgspec
 
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing, BlobStore
-from adapters.evaluation.measurement import MeasureAnswer, Measured, MeasureRequest
+from adapters.evaluation.measurement import SPLITS, MeasureAnswer, Measured, MeasureRequest
 from adapters.evaluation.scores import ScoresRefused, join_scores
 from adapters.evaluation.split_metrics import box_metrics, label_metrics
-from domain.dataset.image import TRAIN, VALIDATION
 from domain.training.messages import ManifestLine
 
 
@@ -28,19 +27,22 @@ def measure(request: MeasureRequest) -> Measured:
         with tempfile.TemporaryDirectory(prefix="stemma-measuring-") as folder:
             source, target = Path(folder, "scores.parquet"), Path(folder, "joined.parquet")
             blobs.copy_to(request.predictions, source)
-            scored = join_scores(source, target, request.kind, request.concepts, lines)
-            if scored is None:
-                validation, train = (box_metrics(target, split) for split in (VALIDATION, TRAIN))
-                exact = True
-            else:
-                validation, exact = label_metrics(request.kind, scored, VALIDATION)
-                train, too = label_metrics(request.kind, scored, TRAIN)
-                exact = exact and too
+            splits = SPLITS[request.purpose]
+            scored = join_scores(
+                source, target, request.kind, request.concepts, lines, has_truth=bool(splits)
+            )
+            metrics, exact = {}, True
+            for split in splits:
+                if scored is None:
+                    metrics[split] = box_metrics(target, split)
+                else:
+                    metrics[split], own = label_metrics(request.kind, scored, split)
+                    exact = exact and own
             digest = blobs.put_file(target)
     except (BlobMissing, BlobCorrupt) as error:
         raise ScoresRefused(f"the predictions cannot be read: {error}") from error
     blobs.flush()
-    return Measured(digest, validation, train, exact)
+    return Measured(digest, metrics, exact)
 
 
 def main() -> None:

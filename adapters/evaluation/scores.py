@@ -47,9 +47,11 @@ def join_scores(
     kind: str,
     concepts: Sequence[ConceptLabel],
     lines: Sequence[ManifestLine],
+    *,
+    has_truth: bool = True,
 ) -> Scored | None:
-    """Write the joined file. Returns what labels are measured by, None for boxes. Raises
-    `ScoresRefused`."""
+    """Write the joined file. Returns what labels are measured by, None for boxes. Without
+    `has_truth` nobody knows what is true of the images. Raises `ScoresRefused`."""
     try:
         with pq.ParquetFile(source) as file:
             values = MOST_BOXES if kind == DETECTION else len(concepts)
@@ -64,7 +66,8 @@ def join_scores(
         if kind == DETECTION:
             _join_boxes(flat, target, concepts, ordered)
             return None
-        return _join_labels(flat, target, kind, concepts, ordered)
+        single = kind == CLASSIFICATION and has_truth
+        return _join_labels(flat, target, kind, concepts, ordered, single=single)
     except (pa.ArrowException, UnicodeDecodeError, KeyError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk, not of the file's content
@@ -105,7 +108,10 @@ def _join_labels(
     kind: str,
     concepts: Sequence[ConceptLabel],
     lines: Sequence[ManifestLine],
+    *,
+    single: bool,
 ) -> Scored:
+    """With `single` each image has exactly one true concept."""
     count = len(concepts)
     _check(pa.types.is_list(column.type), "the column 'scores' does not hold lists of numbers")
     _check(column.null_count == 0, "an image has no scores")
@@ -125,7 +131,6 @@ def _join_labels(
             true = sorted(numbers[concept] for concept in line.concepts)
             truth[row, true] = True
             file.add({"image": line.image, "split": line.split, "truth": true, "scores": values})
-    single = kind == CLASSIFICATION
     _check(
         not single or bool((truth.sum(axis=1) == 1).all()),
         "an image does not have exactly one true concept",

@@ -14,8 +14,9 @@ from adapters.training.resume_states import ResumeStates
 from application.log.store import END, Store
 from application.training.job_tokens import JobTokens
 from domain.aggregates import VERSION
-from domain.errors import Gone, NotFound, TrainingEnded, Unauthenticated
+from domain.errors import Conflict, Gone, NotFound, TrainingEnded, Unauthenticated
 from domain.event import Recorded, name_of
+from domain.training.manifest import canonical_line, without_truth
 from domain.training.messages import ManifestLine, Purpose, job_key
 from domain.training.onnx import VersionOnnxRequested
 from domain.training.predictions import VersionSuggestionsRequested, VersionTestEvaluationRequested
@@ -51,7 +52,8 @@ _OTHERS: Mapping[type, Purpose] = {
 
 class OpenJob(msgspec.Struct, frozen=True):
     """A job, as the log has it; a `failed` training may be retried. `files` are those besides the
-    images that its version names."""
+    images that its version names. With `by_trainer` it is for a trainer's worker to predict: it is
+    not told what is true of the images, and stores predictions alone."""
 
     version_id: str
     attempt: int
@@ -61,6 +63,7 @@ class OpenJob(msgspec.Struct, frozen=True):
     failed: bool = False
     purpose: Purpose = Purpose.TRAINING
     files: frozenset[str] = frozenset()
+    by_trainer: bool = False
 
     @property
     def key(self) -> str:
@@ -89,6 +92,21 @@ class JobAccess:
         if job.ended and not ended:
             raise TrainingEnded("the training has ended; nothing more is stored for it")
         return job
+
+    def training(self, version_id: str, token: str) -> OpenJob:
+        """As `job`, for what a trainer's worker does not store when it predicts."""
+        job = self.job(version_id, token)
+        if job.by_trainer:
+            raise Conflict("this job is to predict; it stores nothing but predictions")
+        return job
+
+    def manifest(self, job: OpenJob) -> bytes:
+        """The lines of the job's dataset."""
+        content = b"".join(self._blobs.read_compressed(job.manifest))
+        if not job.by_trainer:
+            return content
+        lines = msgspec.json.Decoder(ManifestLine).decode_lines(content)
+        return b"".join(map(canonical_line, map(without_truth, lines)))
 
     def _known(self, version_id: str, token: str) -> OpenJob | None:
         known, jobs = self._jobs.get(version_id, (0.0, []))
@@ -207,7 +225,8 @@ def _jobs(
             current.number,
             getattr(recorded.event, "manifest", frozen.manifest),
             tokens.of(version_id, current.number, correlation, purpose),
-            not current.running,
+            not current.running or current.reported is not None,
             purpose=purpose,
             files=frozenset([*saved, recorded.event.checkpoint]),  # type: ignore[attr-defined]
+            by_trainer=current.by_trainer,
         )

@@ -19,8 +19,10 @@ from application.log.store import Store
 from application.training import results
 from application.training.policies import version_of
 from application.training.results import FEED, Claim, ResultRefused
+from domain.dataset.image import TEST, TRAIN, VALIDATION
 from domain.event import Recorded
 from domain.library.view import DETECTION
+from domain.training.predictions import AcceptPredictions, VersionPredictionsReported
 from domain.training.results import AcceptResult, differences
 from domain.training.version import READY, Version
 
@@ -38,7 +40,7 @@ def run_results(settings: Settings, store: Store, stop: threading.Event) -> None
     measurer = Measurer(blobs, blobs_url, stop)
 
     def react(recorded: Recorded) -> None:
-        results.react(store, measurer.measure, recorded)
+        results.react(store, measurer, recorded)
         if version_of(store, recorded.entity_id).status == READY:
             # Its worker deletes it, too, unless it is killed after its last report.
             ResumeStates(blobs, recorded.entity_id).forget()
@@ -72,10 +74,10 @@ class Measurer:
             created.kind,
             created.concepts,
         )
-        measured = _answer(*_run(msgspec.json.encode(request), self._stop))
+        measured = self._measure(request)
         boxes = created.kind == DETECTION
         splits = claim.figures or {}
-        ours = {"validation": measured.validation, "train": measured.train}
+        ours = dict(measured.metrics)
         if boxes:
             # The loss of boxes does not follow from what is predicted: it stays the worker's.
             for split, theirs in splits.items():
@@ -90,10 +92,33 @@ class Measurer:
         return AcceptResult(
             claim.attempt,
             measured.predictions,
-            ours["validation"],
-            ours["train"],
+            ours[VALIDATION],
+            ours[TRAIN],
             tuple(found),
         )
+
+    def measure_predictions(
+        self, version: Version, reported: VersionPredictionsReported
+    ) -> AcceptPredictions:
+        """Raises as `measure` does."""
+        current = version.predictions[reported.purpose]
+        assert current.requested is not None
+        created = version.created
+        request = MeasureRequest(
+            self._blobs_url,
+            reported.predictions,
+            current.requested.manifest,
+            created.kind,
+            created.concepts,
+            reported.purpose,
+        )
+        measured = self._measure(request)
+        return AcceptPredictions(
+            reported.purpose, reported.number, measured.predictions, measured.metrics.get(TEST)
+        )
+
+    def _measure(self, request: MeasureRequest) -> Measured:
+        return _answer(*_run(msgspec.json.encode(request), self._stop))
 
     def _check_checkpoint(self, digest: str, size: int) -> None:
         """Read all of it: its digest must fit its content, which is never unpickled here."""

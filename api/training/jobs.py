@@ -54,11 +54,10 @@ class JobController(Controller):
     def get_manifest(
         self, backend: Served, version_id: FromPath[str], token: Token = ""
     ) -> Response[bytes]:
-        """The frozen dataset: a line of JSON for each image, with its sha256 and its
-        annotations."""
+        """The frozen dataset: a line of JSON for each image, with its sha256 and its annotations; a
+        trainer's job that is to predict gets none."""
         job = backend.jobs.job(version_id, token)
-        content = b"".join(backend.blobs.read_compressed(job.manifest))
-        return Response(content, media_type="application/x-ndjson")
+        return Response(backend.jobs.manifest(job), media_type="application/x-ndjson")
 
     @get("/images/{image:str}", media_type=BYTES, sync_to_thread=True)
     def get_image(
@@ -110,7 +109,7 @@ class JobController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store an archive of the trainer's code, before the report of the start names it."""
-        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        await asyncio.to_thread(backend.jobs.training, version_id, token)
         with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
             path = Path(folder, "file")
             digest = await receive(request, path, MOST_ARCHIVE_BYTES)
@@ -131,7 +130,8 @@ class JobController(Controller):
         self, backend: Served, request: HttpRequest, version_id: FromPath[str], token: Token = ""
     ) -> StoredFile:
         """Store the scores of every image, as Parquet."""
-        return await _store(backend, request, version_id, token, MOST_PREDICTIONS_BYTES)
+        await asyncio.to_thread(backend.jobs.job, version_id, token)
+        return await _receive(backend, request, version_id, MOST_PREDICTIONS_BYTES)
 
     @put("/items", status_code=200, request_max_body_size=None)
     async def put_items(
@@ -153,7 +153,7 @@ class JobController(Controller):
     ) -> Response[bytes]:
         """The state to resume from, empty if there is none; from now on earlier deliveries cannot
         save a state."""
-        job = backend.jobs.job(version_id, token)
+        job = backend.jobs.training(version_id, token)
         return Response(backend.jobs.states(job).claim(delivery), media_type=BYTES)
 
     @post("/state/check", status_code=204, sync_to_thread=True)
@@ -173,7 +173,7 @@ class JobController(Controller):
         token: Token = "",
     ) -> None:
         """Replace the state of this delivery, once the reports up to it are stored."""
-        job = await asyncio.to_thread(backend.jobs.job, version_id, token)
+        job = await asyncio.to_thread(backend.jobs.training, version_id, token)
         with tempfile.TemporaryDirectory(prefix="stemma-state-") as folder:
             path = Path(folder, "state")
             await receive(request, path, MOST_STATE_BYTES, offset=DIGEST_BYTES)
@@ -210,7 +210,11 @@ class JobController(Controller):
 async def _store(
     backend: Served, request: HttpRequest, version_id: str, token: str, most: int
 ) -> StoredFile:
-    await asyncio.to_thread(backend.jobs.job, version_id, token)
+    await asyncio.to_thread(backend.jobs.training, version_id, token)
+    return await _receive(backend, request, version_id, most)
+
+
+async def _receive(backend: Served, request: HttpRequest, version_id: str, most: int) -> StoredFile:
     with tempfile.TemporaryDirectory(prefix="stemma-upload-") as folder:
         path = Path(folder, "file")
         digest = await receive(request, path, most)

@@ -27,10 +27,12 @@ Settings = Annotated[
 
 
 class TrainerForm(Strict, frozen=True, kw_only=True):
-    """The kinds of views that a trainer trains, and the settings that it takes."""
+    """The kinds of views that a trainer trains, and the settings that it takes. `predicts` says
+    that its workers predict other images by its checkpoints: its code has `@train.predictor`."""
 
     kinds: Kinds
     settings: Settings = ()
+    predicts: bool = False
 
 
 class NewTrainer(TrainerForm, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class TrainerController(Controller):
     ) -> Response[CommandResult]:
         """Everyone with the right to train can use it. Its workers take jobs from its own queue,
         which `GET /trainers` lists."""
-        command = RegisterTrainer(data.name, data.kinds, data.settings, data.format)
+        command = RegisterTrainer(data.name, data.kinds, data.settings, data.format, data.predicts)
         return carry_out(
             backend,
             request,
@@ -116,7 +118,7 @@ class TrainerController(Controller):
         self, trainer: Named, data: JSONBody[TrainerForm]
     ) -> Response[CommandResult]:
         """Versions that exist keep the settings that they were created with."""
-        return trainer.change(ChangeForm(data.kinds, data.settings), data)
+        return trainer.change(ChangeForm(data.kinds, data.settings, data.predicts), data)
 
     @post(
         "/trainers/{trainer_id:str}/retire",

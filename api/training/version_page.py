@@ -20,11 +20,12 @@ from api.training.changes import Change, change_from, find_parent
 from api.training.corrected import corrected_since
 from api.training.messages import DECLARED, LOWER_RATE, STEP_LABELS
 from api.training.schemas import CorrectedSince
-from api.training.waiting import waiting_for
+from api.training.waiting import evaluation_waits_for, waiting_for
 from api.training.warnings import warnings_about
 from domain.access.roles import Right
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.trainers.form import Setting
+from domain.trainers.predicting import is_predicted_by_trainer, reads_onnx_of
 from domain.training.option_facts import Fact, facts_of, facts_of_trainer
 from domain.training.version import (
     ENDED,
@@ -83,6 +84,8 @@ class VersionPage(Page, frozen=True, kw_only=True):
 
     `others` are versions to draw over it, of which the ids in `overlay` are drawn. `on_test_set`
     are its evaluations on the test set, newest first, of `evaluations_of_view` in the view.
+    `not_predicting` is why nobody can predict other images with it, empty if somebody can.
+    `test_waits` is what its queued evaluation waits for.
     """
 
     moment: Moment
@@ -102,6 +105,14 @@ class VersionPage(Page, frozen=True, kw_only=True):
     evaluations_of_view: int
     warnings: list[str]
     declared: DeclaredCode | None
+    not_predicting: str
+    test_waits: str = ""
+
+    @property
+    def reads_onnx(self) -> bool:
+        """Whether Stemma predicts by its trainer's ONNX file."""
+        use = self.version.trainer
+        return use is not None and reads_onnx_of(use, self.view.kind)
 
     @property
     def finished(self) -> bool:
@@ -139,7 +150,22 @@ class VersionPages(Controller):
     ) -> Template:
         page, before = await asyncio.to_thread(_page, backend, version_id, overlay, at_least, as_of)
         waiting = await waiting_for(backend, version_id, before)
-        return render("training/version.html", msgspec.structs.replace(page, waiting=waiting))
+        test_waits = await evaluation_waits_for(backend, page.version, page.on_test_set)
+        page = msgspec.structs.replace(page, waiting=waiting, test_waits=test_waits)
+        return render("training/version.html", page)
+
+
+def _not_predicting(connection: Connection, version: VersionRow, kind: str) -> str:
+    use = version.trainer
+    trainer = find_trainer(connection, use.trainer_id) if use else None
+    if use is None or trainer is None:
+        return ""
+    try:
+        size = version.checkpoint_bytes or 0
+        is_predicted_by_trainer(use, kind, size, predicts=trainer.predicts, retired=trainer.retired)
+    except Conflict as refused:
+        return refused.detail
+    return ""
 
 
 def _declared(backend: Backend, version: VersionRow, at: int | None) -> DeclaredCode | None:
@@ -196,6 +222,7 @@ def _page(
         evaluations_of_view = count_of_view(connection, version.view_id, as_of=at)
         declared = _declared(backend, version, at)
         options = _facts(backend, connection, view.kind, version, declared)
+        not_predicting = _not_predicting(connection, version, view.kind)
         change = None
         if parent is not None:
             before_it = _declared(backend, parent, at)
@@ -225,5 +252,6 @@ def _page(
         evaluations_of_view=evaluations_of_view,
         warnings=warnings,
         declared=declared,
+        not_predicting=not_predicting,
     )
     return page, before

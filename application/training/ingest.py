@@ -16,7 +16,7 @@ from domain.errors import Conflict, Invalid, Refusal
 from domain.event import Event, Recorded
 from domain.training import version as versions
 from domain.training import version_reports
-from domain.training.messages import Purpose, Report
+from domain.training.messages import Failed, Purpose, Report
 from domain.training.onnx import VersionOnnxRequested
 from domain.training.predictions import (
     VersionSuggestionsRequested,
@@ -161,8 +161,24 @@ class Ingest:
 
     def _decide(self, decoded: "_Decoded") -> Sequence[Event]:
         cached = self._versions[VERSION.stream(decoded.report.version_id)]
+        decoded = msgspec.structs.replace(decoded, report=self._of_its_job(decoded.report, cached))
         self._check(decoded.report, cached)
         return self._events_of(decoded, cached.version)
+
+    def _of_its_job(self, report: Report, cached: _CachedVersion) -> Report:
+        """The report with the purpose of its job. A trainer's worker that knows only trainings
+        names none when it reports that it cannot carry out another job; the token tells."""
+        version = cached.version
+        is_of_training = report.purpose == Purpose.TRAINING
+        if self._tokens is None or version is None or not is_of_training:
+            return report
+        if not isinstance(report.body, Failed) or self._tokens.fits(report):
+            return report
+        for purpose, prediction in version.predictions.items():
+            other = msgspec.structs.replace(report, purpose=purpose)
+            if prediction.by_trainer and self._tokens.fits(other):
+                return other
+        return report
 
     def _check(self, report: Report, cached: _CachedVersion) -> None:
         """Raises `Conflict` for a report by a worker that did not receive the job, or has no seed
@@ -173,8 +189,11 @@ class Ingest:
                 f"worker {report.worker} did not prove that it was given the job; update it if it"
                 " runs an older version"
             )
-        trainer = cached.version.created.trainer if cached.version else None
-        if trainer is not None and self._is_revoked(trainer.trainer_id, report.worker):
+        version = cached.version
+        trainer = version.created.trainer if version else None
+        if version is None or trainer is None or _is_of_own_worker(report.purpose, version):
+            return
+        if self._is_revoked(trainer.trainer_id, report.worker):
             raise Conflict(f"the seed of worker {report.worker} was revoked")
 
     def _is_revoked(self, trainer_id: str, worker: str) -> bool:
@@ -189,7 +208,7 @@ class Ingest:
         if problem is None:
             try:
                 events = version_reports.record(report, version)
-                self._check_files(report.version_id, version, events)
+                self._check_files(report, version, events)
                 return events
             except Invalid as invalid:
                 problem = invalid.detail
@@ -198,7 +217,7 @@ class Ingest:
         return version_reports.refuse(report, tag, problem, version)
 
     def _check_files(
-        self, version_id: str, version: Version | None, events: Sequence[Event]
+        self, report: Report, version: Version | None, events: Sequence[Event]
     ) -> None:
         """Raises `Invalid` for a file that the trainer of a version did not upload: it may be
         another project's, which the version would then show."""
@@ -206,12 +225,18 @@ class Ingest:
             return
         for event in events:
             for field, digest in version_reports.files_named_by(event).items():
-                if not self._is_uploaded(VERSION.stream(version_id), digest):
+                if not self._is_uploaded(VERSION.stream(report.version_id), digest):
                     raise Invalid(
                         f"{field}: no file {digest} was uploaded with the token of this job; upload"
                         " it before the report that names it",
                         field=field,
                     )
+
+
+def _is_of_own_worker(purpose: Purpose, version: Version) -> bool:
+    """Whether the job of this purpose is that of a worker of Stemma's, by a trainer's version."""
+    prediction = version.predictions.get(purpose)
+    return prediction is not None and not prediction.by_trainer
 
 
 class _Decoded(msgspec.Struct, frozen=True):

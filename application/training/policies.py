@@ -3,6 +3,7 @@
 Each reaction may be repeated: freezing decides nothing twice, and a job's id names the attempt.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -16,13 +17,14 @@ from application.training.test_evaluations import manifest_of_test_set
 from domain.aggregates import EXPERIMENT, TRAINER, VERSION
 from domain.event import Recorded, name_of
 from domain.trainers.seed import SeedIssued
-from domain.trainers.trainer import Trainer, TrainerRegistered, queue_of
+from domain.trainers.trainer import SAFETENSORS, Trainer, TrainerRegistered, queue_of
 from domain.trainers.trainer import require as require_trainer
 from domain.training import manifest
 from domain.training import version as versions
-from domain.training.jobs import AnyJob, OnnxJob, PredictJob, TrainerJob
+from domain.training.jobs import AnyJob, OnnxJob, PredictJob, TrainerJob, TrainerPredictJob
 from domain.training.messages import ManifestLine, Purpose, TrainJob
 from domain.training.onnx import VersionOnnxRequested
+from domain.training.options import not_built_in
 from domain.training.predictions import (
     Requested,
     VersionSuggestionsRequested,
@@ -191,19 +193,51 @@ def _dispatch_prediction(
         return
     images = manifest_of_test_set if tests else unannotated
     lines = images(store, version.created, requested.log_position)
-    effects.put_manifest(map(manifest.canonical_line, lines))
+    untold = hashlib.sha256()
+
+    def canonical() -> Iterator[bytes]:
+        for line in lines:
+            untold.update(manifest.canonical_line(manifest.without_truth(line)))
+            yield manifest.canonical_line(line)
+
+    effects.put_manifest(canonical())
+    created = version.created
+    if requested.by_trainer:
+        assert created.trainer is not None
+        predict_job = TrainerPredictJob(
+            version_id=recorded.entity_id,
+            attempt=requested.number,
+            kind=created.kind,
+            concepts=created.concepts,
+            trainer=created.trainer.name,
+            form=created.trainer.form,
+            settings=created.trainer.settings,
+            format=created.trainer.format,
+            manifest=untold.hexdigest(),
+            train_images=0,
+            validation_images=requested.images,
+            correlation_id=recorded.metadata.correlation_id,
+            deliveries_before=current.delivery,
+            queue=_trainer(store, created.trainer.trainer_id).queue(created.project_id),
+            purpose=purpose,
+            checkpoint=requested.checkpoint,
+        )
+        effects.dispatch(predict_job)
+        return
+    own = created.trainer
     job = PredictJob(
         version_id=recorded.entity_id,
         purpose=purpose,
         request=requested.number,
-        kind=version.created.kind,
-        concepts=version.created.concepts,
-        options=version.created.built_in("only it can predict"),
+        kind=created.kind,
+        concepts=created.concepts,
+        options=not_built_in(own.name) if own else created.built_in("only it can predict"),
         checkpoint=requested.checkpoint,
         manifest=requested.manifest,
         correlation_id=recorded.metadata.correlation_id,
         deliveries_before=current.delivery,
         grey_bits=version.frozen.grey_bits if version.frozen else None,
+        format=own.format if own else SAFETENSORS,
     )
     effects.dispatch(job)
 

@@ -1,9 +1,10 @@
-"""The policy that checks the results of trainings, before their versions are ready.
+"""The policy that checks the results of trainings, before their versions are ready, and those of
+predictions that trainers' versions make.
 
 A reaction may be repeated: measuring comes to the same, and a result is decided on once.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -13,16 +14,25 @@ from application.training.policies import version_of
 from domain.aggregates import VERSION
 from domain.event import Recorded, name_of
 from domain.training.messages import SplitFigures
+from domain.training.predictions import (
+    AcceptPredictions,
+    RefusePredictions,
+    VersionPredictionsReported,
+    predictions_in_check,
+)
 from domain.training.result_checks import problem_of
 from domain.training.results import AcceptResult, RefuseResult, VersionResultReported
 from domain.training.version import (
+    Command,
     DatasetFrozen,
     Version,
     adoption_in_check,
     result_in_check,
 )
 
-REACTS_TO = [name_of(VersionResultReported), name_of(DatasetFrozen)]
+REACTS_TO = [
+    name_of(event) for event in (VersionResultReported, DatasetFrozen, VersionPredictionsReported)
+]
 ACTOR = "policy"
 FEED = "results"
 
@@ -46,14 +56,23 @@ class Claim(msgspec.Struct, frozen=True):
     source: str | None = None
 
 
-Measure = Callable[[Version, Claim], AcceptResult]
-"""Reads what is stored of a version, and measures it. Raises `ResultRefused`."""
+class Measurer(Protocol):
+    """Reads what is stored of a version, and measures it. Both raise `ResultRefused`."""
+
+    def measure(self, version: Version, claim: Claim) -> AcceptResult: ...
+
+    def measure_predictions(
+        self, version: Version, reported: VersionPredictionsReported
+    ) -> AcceptPredictions: ...
 
 
-def react(store: Store, measure: Measure, recorded: Recorded) -> None:
+def react(store: Store, measurer: Measurer, recorded: Recorded) -> None:
     """Accept or refuse a result that was reported, or a model that was brought, unless that is done
     or the version was cancelled."""
     version = version_of(store, recorded.entity_id)
+    if isinstance(recorded.event, VersionPredictionsReported):
+        _react_to_predictions(store, measurer, recorded, version, recorded.event)
+        return
     command: AcceptResult | RefuseResult
     match recorded.event:
         case VersionResultReported(attempt=attempt):
@@ -68,12 +87,34 @@ def react(store: Store, measure: Measure, recorded: Recorded) -> None:
     try:
         if problem:
             raise ResultRefused(problem)
-        command = measure(version, claim_of(version))
+        command = measurer.measure(version, claim_of(version))
     except ResultRefused as refused:
         command = RefuseResult(attempt, f"the {what} was refused: {refused}")
+    _decide(store, recorded, f"{what}:{recorded.entity_id}:{attempt}", command)
+
+
+def _react_to_predictions(
+    store: Store,
+    measurer: Measurer,
+    recorded: Recorded,
+    version: Version,
+    reported: VersionPredictionsReported,
+) -> None:
+    purpose, number = reported.purpose, reported.number
+    if predictions_in_check(version.predictions.get(purpose), number) is None:
+        return
+    command: AcceptPredictions | RefusePredictions
+    try:
+        command = measurer.measure_predictions(version, reported)
+    except ResultRefused as refused:
+        command = RefusePredictions(purpose, number, f"the predictions were refused: {refused}")
+    _decide(store, recorded, f"{purpose}:{recorded.entity_id}:{number}", command)
+
+
+def _decide(store: Store, recorded: Recorded, command_id: str, command: Command) -> None:
     request = Request(
         actor=ACTOR,
-        command_id=f"{what}:{recorded.entity_id}:{attempt}",
+        command_id=command_id,
         correlation_id=recorded.metadata.correlation_id,
         causation_id=recorded.metadata.event_id,
     )

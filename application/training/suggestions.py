@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from application.dataset.dataset import images_at
 from application.handle import Decided, Session
 from application.log.store import Store
+from application.training.trainers import is_predicted_by_trainer
 from domain.aggregates import IMAGE, VERSION, VIEW
 from domain.dataset import suggestions
 from domain.dataset.image import TEST, Image
@@ -28,11 +29,12 @@ def request_suggestions(session: Session, view_id: str, version_id: str) -> Deci
     if view.parent_id is not None:
         raise Conflict("suggestions are for views of whole images, and this one has a parent")
     versions.check_can_predict(version, Purpose.SUGGESTIONS)
+    by_trainer = is_predicted_by_trainer(session, version)
     digest, images = hashlib.sha256(), 0
     for line in unannotated(session.store, version.created, session.position):
         digest.update(manifest.canonical_line(line))
         images += 1
-    command = RequestSuggestions(digest.hexdigest(), images, session.position)
+    command = RequestSuggestions(digest.hexdigest(), images, session.position, by_trainer)
     return session.decide(VERSION, version_id, command)
 
 

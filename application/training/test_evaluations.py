@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from application.dataset.dataset import images_at, parents_at
 from application.handle import Decided, Session
 from application.log.store import Store
+from application.training.trainers import is_predicted_by_trainer
 from domain.aggregates import VERSION, VIEW
 from domain.event import name_of
 from domain.library import view as views
@@ -30,6 +31,7 @@ def request_test_evaluation(session: Session, version_id: str, reason: str) -> D
     version = versions.require(session.get(VERSION, version_id))
     views.require_active(session.get(VIEW, version.created.view_id))
     versions.check_can_predict(version, Purpose.TEST)
+    by_trainer = is_predicted_by_trainer(session, version)
     position = session.position
     digest, images = hashlib.sha256(), 0
     for line in manifest_of_test_set(session.store, version.created, position):
@@ -41,6 +43,7 @@ def request_test_evaluation(session: Session, version_id: str, reason: str) -> D
         images,
         position,
         _evaluations_of(session.store, version.created.view_id, position),
+        by_trainer,
     )
     return session.change(VERSION, version_id, command)
 

@@ -7,14 +7,17 @@ import msgspec
 
 from application.handle import Decided, Session
 from domain.aggregates import TRAINER
+from domain.trainers import predicting
 from domain.trainers.form import resolve_settings
 from domain.trainers.trainer import (
     RegisterTrainer,
     Trainer,
     TrainerUse,
+    require,
     require_usable,
     trainer_id,
 )
+from domain.training.version import Version
 
 
 class TrainerChoice(msgspec.Struct, frozen=True):
@@ -40,3 +43,16 @@ def use_of(
     if not defaults:
         settings = {name: value for name, value in settings.items() if name in choice.settings}
     return TrainerUse(key, trainer.name, trainer.form, settings, trainer.format)
+
+
+def is_predicted_by_trainer(session: Session, version: Version) -> bool:
+    """Whether a worker of its trainer predicts other images with a version, and not one of
+    Stemma's. Raises `Conflict` if nobody can."""
+    use = version.created.trainer
+    if use is None:
+        return False
+    trainer = require(session.get(TRAINER, use.trainer_id))
+    size = version.best.bytes if version.best else 0
+    return predicting.is_predicted_by_trainer(
+        use, version.created.kind, size, predicts=trainer.predicts, retired=trainer.retired
+    )

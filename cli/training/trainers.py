@@ -116,12 +116,15 @@ def list_command(retired: bool, as_json: bool) -> None:
     """List trainers, with their settings and queues."""
     with calling(exact=as_json) as client:
         items = client.query("trainers", retired=retired)["items"]
-    print_list(items, ("name", "trains", "settings", "queue"), _trainer_row, as_json=as_json)
+    columns = ("name", "trains", "checkpoints", "predicts", "settings", "queue")
+    print_list(items, columns, _trainer_row, as_json=as_json)
 
 
 def _trainer_row(trainer: dict[str, Any]) -> tuple[str, ...]:
     settings = ", ".join(f"{one['key']}={_plain(one['default'])}" for one in trainer["settings"])
-    return trainer["name"], ", ".join(trainer["kinds"]), settings, trainer["queue"]
+    predicts = "yes" if trainer["predicts"] else "no"
+    kinds = ", ".join(trainer["kinds"])
+    return trainer["name"], kinds, trainer["format"], predicts, settings, trainer["queue"]
 
 
 def _plain(value: object) -> object:

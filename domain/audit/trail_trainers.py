@@ -12,10 +12,11 @@ def of_trainer(event: Event, subject: str, states: States) -> Description | None
         case trainer.TrainerRegistered() as made:
             return Description(
                 f"{subject} registered for {', '.join(made.kinds)}: {_form(made)}, checkpoints in"
-                f" the format {made.format}"
+                f" the format {made.format}{_predicting(made)}"
             )
         case trainer.TrainerFormChanged() as changed:
-            return Description(f"{subject} trains {', '.join(changed.kinds)}: {_form(changed)}")
+            kinds = ", ".join(changed.kinds)
+            return Description(f"{subject} trains {kinds}: {_form(changed)}{_predicting(changed)}")
         case trainer.TrainerRetired():
             return Description(f"{subject} retired")
         case SeedIssued() as issued:
@@ -30,3 +31,7 @@ def of_trainer(event: Event, subject: str, states: States) -> Description | None
 def _form(event: trainer.TrainerRegistered | trainer.TrainerFormChanged) -> str:
     keys = ", ".join(setting.key for setting in event.settings) or "none"
     return f"settings {keys}"
+
+
+def _predicting(event: trainer.TrainerRegistered | trainer.TrainerFormChanged) -> str:
+    return "; its workers predict other images" if event.predicts else ""

@@ -136,11 +136,16 @@ def _of_prediction(event: Event, subject: str) -> Description | None:
             )
         case onnx.VersionOnnxFailed(reason=reason):
             return Description(f"{subject}: making an ONNX file failed ({reason})")
+        case predictions.VersionPredictionsReported() as reported:
+            return Description(
+                f"{subject}: a worker reported predictions of {counted(reported.rows, 'image')},"
+                f" sha256 {reported.predictions[:12]}; the server checks them"
+            )
         case predictions.VersionSuggestionsRequested() as requested:
             return Description(
                 f"suggestions of {subject} requested for {counted(requested.images, 'image')},"
                 " manifest"
-                f" {requested.manifest[:12]}"
+                f" {requested.manifest[:12]}{_by_trainer(requested)}"
             )
         case predictions.VersionSuggestionsStarted() as started:
             again = f", delivery {started.delivery}" if started.delivery > 1 else ""
@@ -160,7 +165,7 @@ def _of_prediction(event: Event, subject: str) -> Description | None:
                 f" {counted(requested.images, 'image')}, manifest {requested.manifest[:12]};"
                 " earlier"
                 f" evaluations on it: {requested.earlier_of_version} of this version,"
-                f" {requested.earlier_of_view} in the view"
+                f" {requested.earlier_of_view} in the view{_by_trainer(requested)}"
             )
         case predictions.VersionTestEvaluationStarted() as started:
             again = f", delivery {started.delivery}" if started.delivery > 1 else ""
@@ -179,6 +184,10 @@ def _of_prediction(event: Event, subject: str) -> Description | None:
                 f"{subject}: evaluation {failed.number} on the test set failed ({failed.reason})"
             )
     return None
+
+
+def _by_trainer(requested: predictions.Requested) -> str:
+    return "; a worker of its trainer predicts" if requested.by_trainer else ""
 
 
 def _evaluation(split: messages.SplitFigures, which: str) -> str:

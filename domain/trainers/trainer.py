@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from typing import ClassVar
 
 import msgspec
 
@@ -34,20 +35,28 @@ ENDINGS = {SAFETENSORS: "safetensors", ONNX: "onnx", OPAQUE: "bin"}
 class TrainerRegistered(Event, frozen=True, tag="trainer.registered"):
     """Training code may be used under a name such as `acme/logreg`, for these kinds of views.
 
-    `format` is that of its checkpoints. Its workers take jobs from a queue of its own.
+    `format` is that of its checkpoints. Its workers take jobs from a queue of its own. If it
+    `predicts`, they predict other images by its checkpoints, too.
     """
+
+    schema_version: ClassVar[int] = 2
 
     name: str
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
     format: str
+    predicts: bool = False
 
 
 class TrainerFormChanged(Event, frozen=True, tag="trainer.form_changed"):
-    """The trainer takes other settings, or trains other kinds; versions keep those they had."""
+    """The trainer takes other settings, trains other kinds, or predicts or not; versions keep the
+    settings they had."""
+
+    schema_version: ClassVar[int] = 2
 
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
+    predicts: bool = False
 
 
 class TrainerRetired(Event, frozen=True, tag="trainer.retired"):
@@ -71,6 +80,7 @@ class Trainer(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
     format: str
+    predicts: bool = False
     retired: bool = False
     seeds: dict[str, Seed] = {}
 
@@ -92,11 +102,13 @@ class RegisterTrainer(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
     format: str
+    predicts: bool = False
 
 
 class ChangeForm(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     settings: tuple[Setting, ...]
+    predicts: bool = False
 
 
 class RetireTrainer(msgspec.Struct, frozen=True):
@@ -121,9 +133,11 @@ def queue_of(name: str, project_id: str | None = None) -> str:
 def evolve(trainer: Trainer | None, event: Event) -> Trainer | None:
     match event:
         case TrainerRegistered():
-            return Trainer(event.name, event.kinds, event.settings, event.format)
+            return Trainer(event.name, event.kinds, event.settings, event.format, event.predicts)
         case TrainerFormChanged() if trainer is not None:
-            return msgspec.structs.replace(trainer, kinds=event.kinds, settings=event.settings)
+            return msgspec.structs.replace(
+                trainer, kinds=event.kinds, settings=event.settings, predicts=event.predicts
+            )
         case TrainerRetired() if trainer is not None:
             return msgspec.structs.replace(trainer, retired=True)
         case SeedIssued() if trainer is not None:
@@ -146,9 +160,10 @@ def decide(command: Command, trainer: Trainer | None) -> list[Event]:
                     f"trainer {current.name} is retired; register a trainer with another name"
                 )
             _check(command.kinds, command.settings)
-            if (command.kinds, command.settings) == (current.kinds, current.settings):
+            form = command.kinds, command.settings, command.predicts
+            if form == (current.kinds, current.settings, current.predicts):
                 return []
-            return [TrainerFormChanged(command.kinds, command.settings)]
+            return [TrainerFormChanged(*form)]
         case RetireTrainer():
             return [] if current.retired else [TrainerRetired()]
         case IssueSeed():
@@ -186,7 +201,11 @@ def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:
     if trainer is not None:
         retired = ", retired" if trainer.retired else ""
         raise Conflict(f"trainer {command.name} already exists{retired}", field="name")
-    return [TrainerRegistered(command.name, command.kinds, command.settings, command.format)]
+    return [
+        TrainerRegistered(
+            command.name, command.kinds, command.settings, command.format, command.predicts
+        )
+    ]
 
 
 def _check(kinds: tuple[str, ...], settings: tuple[Setting, ...]) -> None:

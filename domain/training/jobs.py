@@ -3,6 +3,7 @@
 import msgspec
 
 from domain.trainers.form import Value
+from domain.trainers.trainer import SAFETENSORS
 from domain.training.messages import ConceptLabel, Purpose, TrainJob, job_key
 from domain.training.model_description import ModelDescription
 from domain.training.options import TrainingOptions
@@ -12,7 +13,8 @@ class PredictJob(msgspec.Struct, frozen=True, tag_field="job", tag="predict"):
     """Predict the images of a manifest with a version's saved checkpoint.
 
     `request` counts the version's requests of this purpose. The other fields are as in a
-    `TrainJob`; `options` are those that the version was trained with.
+    `TrainJob`; `options` are those that the version was trained with. A checkpoint in the `format`
+    ONNX is a trainer's: no options apply, and its scores are for the server to measure.
     """
 
     version_id: str
@@ -27,6 +29,7 @@ class PredictJob(msgspec.Struct, frozen=True, tag_field="job", tag="predict"):
     deliveries_before: int = 0
     token: str = ""
     grey_bits: int | None = None
+    format: str = SAFETENSORS
 
     @property
     def attempt(self) -> int:
@@ -71,16 +74,19 @@ class OnnxJob(msgspec.Struct, frozen=True, tag_field="job", tag="onnx"):
         return f"{self.version_id}:{self.key}"
 
 
-CONTRACT = 1
+CONTRACT = 2
 """The version of the contract between Stemma and trainers: jobs, reports and what is desired."""
+
+TRAINING_CONTRACT = 1
+"""The version since which a worker of a trainer can train: version 2 brought predictions."""
 
 
 class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
     """Train one attempt of a version with a trainer's own code, on the frozen manifest.
 
     `settings` are by the keys of the trainer's form, whose sha256 is `form`. `contract` is the
-    version of this contract. `queue` is the one that it is sent to. The other fields are as in a
-    `TrainJob`.
+    version of the contract that its worker must support. `queue` is the one that it is sent to. The
+    other fields are as in a `TrainJob`.
     """
 
     version_id: str
@@ -97,7 +103,7 @@ class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
     correlation_id: str
     deliveries_before: int = 0
     token: str = ""
-    contract: int = CONTRACT
+    contract: int = TRAINING_CONTRACT
     queue: str = ""
 
     @property
@@ -108,6 +114,24 @@ class TrainerJob(msgspec.Struct, frozen=True, tag_field="job", tag="trainer"):
     def message_id(self) -> str:
         """The id that makes a repeated dispatch of the same attempt harmless."""
         return f"{self.version_id}:{self.key}"
+
+
+class TrainerPredictJob(TrainerJob, frozen=True, tag_field="job", tag="trainer_predict"):
+    """Predict images with a version's saved checkpoint by a trainer's own code.
+
+    `attempt` counts the version's requests of this `purpose`, which is `test` or `suggestions`.
+    `manifest` lists the images without what is true of them; it counts them as
+    `validation_images`. It has all fields of a training: a worker that knows only those can read
+    it, and reports that its contract is too old.
+    """
+
+    contract: int = CONTRACT
+    purpose: Purpose = Purpose.TEST
+    checkpoint: str = ""
+
+    @property
+    def key(self) -> str:
+        return job_key(self.purpose, self.attempt)
 
 
 Job = TrainJob | PredictJob | OnnxJob
@@ -122,7 +146,7 @@ class _Tag(msgspec.Struct):
 
 def purpose_of(job: AnyJob) -> Purpose:
     match job:
-        case PredictJob(purpose=purpose):
+        case PredictJob(purpose=purpose) | TrainerPredictJob(purpose=purpose):
             return purpose
         case OnnxJob():
             return Purpose.ONNX

@@ -140,6 +140,11 @@ def canonical_line(line: ManifestLine) -> bytes:
     return msgspec.json.encode(line, order="sorted") + b"\n"
 
 
+def without_truth(line: ManifestLine) -> ManifestLine:
+    """The line as somebody gets it who is to predict its image."""
+    return msgspec.structs.replace(line, concepts=(), boxes=())
+
+
 def digest(lines: Iterable[ManifestLine]) -> str:
     """The sha256 of the canonical lines, in hexadecimal."""
     sha256 = hashlib.sha256()

@@ -9,7 +9,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.event import Event
 from domain.library.view import CLASSIFICATION, DETECTION
 from domain.text import MAX_REASON, clean_name
-from domain.trainers.trainer import TrainerUse
+from domain.trainers.trainer import ONNX, TrainerUse
 from domain.training import messages, predictions
 from domain.training.adoption import Adoption, VersionAdopted, check_adoption
 from domain.training.manifest import ManifestCounts
@@ -17,7 +17,9 @@ from domain.training.messages import ConceptLabel, InitialWeights, Purpose, Spli
 from domain.training.onnx import RequestOnnx, VersionOnnxRequested
 from domain.training.options import TrainingOptions
 from domain.training.predictions import (
+    AcceptPredictions,
     Prediction,
+    RefusePredictions,
     RequestSuggestions,
     RequestTestEvaluation,
     VersionSuggestionsRequested,
@@ -409,6 +411,8 @@ Command = (
     | SetThresholds
     | AcceptResult
     | RefuseResult
+    | AcceptPredictions
+    | RefusePredictions
     | RequestTestEvaluation
     | RequestSuggestions
     | RequestOnnx
@@ -543,6 +547,8 @@ def decide(command: Command, version: Version | None) -> list[Event]:
             return _accept_result(command, current)
         case RefuseResult():
             return [VersionTrainingFailed(command.reason)] if in_check(current, command) else []
+        case AcceptPredictions() | RefusePredictions():
+            return predictions.decide(command, current.predictions.get(command.purpose))
         case RequestTestEvaluation():
             return _request_test_evaluation(command, current)
         case RequestSuggestions():
@@ -725,7 +731,6 @@ def check_can_predict(current: Version, purpose: Purpose) -> None:
     if current.status not in FINISHED or current.best is None:
         what = _WHAT_IT_DOES[purpose]
         raise Conflict(f"the version is {current.status}; only a ready one {what}")
-    current.created.built_in("only it can predict other images")
     running = current.predictions.get(purpose)
     if running is not None and running.running:
         what = _RUNNING[purpose].format(running.number)
@@ -752,6 +757,7 @@ def _request_test_evaluation(command: RequestTestEvaluation, current: Version) -
             command.log_position,
             before.succeeded if before else 0,
             command.earlier_of_view,
+            command.by_trainer,
         )
     ]
 
@@ -770,6 +776,7 @@ def _request_suggestions(command: RequestSuggestions, current: Version) -> list[
             command.manifest,
             command.images,
             command.log_position,
+            command.by_trainer,
         )
     ]
 
@@ -780,6 +787,10 @@ def _request_onnx(current: Version) -> list[Event]:
     if before is not None and (before.running or before.onnx is not None):
         return []
     check_can_predict(current, Purpose.ONNX)
+    trainer = current.created.trainer
+    if trainer is not None and trainer.format == ONNX:
+        raise Conflict("the version's checkpoint is an ONNX file already: download it")
+    current.created.built_in("only it can make an ONNX file")
     assert current.best is not None
     number = before.number + 1 if before else 1
     return [VersionOnnxRequested(number, current.best.checkpoint)]

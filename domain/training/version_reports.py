@@ -6,6 +6,7 @@ from domain.text import MAX_REASON, escaped, escaped_lines
 from domain.training import messages, prediction_reports
 from domain.training.deliveries import is_superseded
 from domain.training.messages import Purpose, Report, SplitFigures
+from domain.training.predictions import VersionPredictionsReported
 from domain.training.results import MOST_REFUSED, VersionReportRefused, VersionResultReported
 from domain.training.version import (
     DONE,
@@ -62,10 +63,12 @@ def record(report: Report, version: Version | None) -> list[Event]:
 
 
 def refuse(report: Report, tag: str, reason: str, version: Version | None) -> list[Event]:
-    """The event of a refused report of a training; none if it is a repeat, superseded, or one of
-    too many."""
+    """The event of a refused report of a training, or the failure of the request that another is
+    about; none if it is a repeat, superseded, or one of too many."""
     current = require(version)
-    if report.purpose != Purpose.TRAINING or not _counts(report, current):
+    if report.purpose != Purpose.TRAINING:
+        return prediction_reports.refuse(report, reason, current)
+    if not _counts(report, current):
         return []
     if report.delivery < current.delivery or current.worker not in {None, report.worker}:
         return []
@@ -81,13 +84,15 @@ def refuse(report: Report, tag: str, reason: str, version: Version | None) -> li
 
 
 def files_named_by(event: Event) -> dict[str, str]:
-    """The files of a training that an event of a report names first, by the report's fields."""
+    """The files that an event of a report names first, by the report's fields."""
     match event:
         case VersionTrainingStarted(source=str() as source):
             return {"source": source}
         case BestCheckpointSaved(checkpoint=checkpoint):
             return {"checkpoint": checkpoint}
         case VersionEvaluated(predictions=str() as predictions):
+            return {"predictions": predictions}
+        case VersionPredictionsReported(predictions=predictions):
             return {"predictions": predictions}
         case EpochItemsRecorded(items=items):
             return {"items": items}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -38,7 +39,7 @@ QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 metadata = MetaData(schema=SCHEMA)
 
 evaluations = Table(
-    "test_evaluations_v1",
+    "test_evaluations_v2",
     metadata,
     Column("version_id", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
@@ -53,6 +54,7 @@ evaluations = Table(
     Column("manifest", Text, nullable=False),
     Column("images", Integer, nullable=False),
     Column("checkpoint", Text, nullable=False),
+    Column("by_trainer", Boolean, nullable=False),
     Column("worker", Text),
     Column("device", Text),
     Column("metrics", JSONB(none_as_null=True)),
@@ -62,7 +64,7 @@ evaluations = Table(
     Column("created_position", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     valid_from_column(),
-    Index("test_evaluations_v1_by_view", "view_id", "created_position"),
+    Index("test_evaluations_v2_by_view", "view_id", "created_position"),
 )
 HISTORY = History(
     evaluations,
@@ -135,7 +137,7 @@ def _row(recorded: Recorded, event: VersionTestEvaluationRequested) -> dict[str,
 
 
 TEST_EVALUATIONS = ReadModel(
-    "test_evaluations_v1", metadata, event_by_event(project), ("version.test_",)
+    "test_evaluations_v2", metadata, event_by_event(project), ("version.test_",)
 )
 
 
@@ -144,7 +146,8 @@ class EvaluationOnTestSet(msgspec.Struct, frozen=True):
 
     `earlier_of_version` and `earlier_of_view` count the evaluations that were requested before, for
     the version and for its view, and had not failed by then. `manifest` is the sha256 of the list
-    of its `images` test images, as they were at `log_position`. `metrics` and `predictions`, the
+    of its `images` test images, as they were at `log_position`. `by_trainer` says that a worker of
+    the version's trainer predicts, and not one of Stemma's. `metrics` and `predictions`, the
     sha256 of their Parquet file, are null until it is done; `failure` unless it failed.
     """
 
@@ -161,6 +164,7 @@ class EvaluationOnTestSet(msgspec.Struct, frozen=True):
     manifest: str
     images: int
     checkpoint: str
+    by_trainer: bool
     worker: str | None
     device: str | None
     metrics: SplitFigures | None

@@ -35,7 +35,7 @@ from projections.engine.read_model import SCHEMA, ReadModel, Write, event_by_eve
 metadata = MetaData(schema=SCHEMA)
 
 trainers = Table(
-    "trainers_v1",
+    "trainers_v2",
     metadata,
     Column("trainer_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
@@ -43,6 +43,7 @@ trainers = Table(
     Column("settings", JSONB, nullable=False),
     Column("form", Text, nullable=False),
     Column("format", Text, nullable=False),
+    Column("predicts", Boolean, nullable=False),
     Column("queue", Text, nullable=False),
     Column("retired", Boolean, nullable=False),
     Column("registered_at", DateTime(timezone=True), nullable=False),
@@ -58,6 +59,7 @@ _change = (
         kinds=bindparam("to_kinds"),
         settings=bindparam("to_settings", type_=JSONB),
         form=bindparam("to_form"),
+        predicts=bindparam("to_predicts"),
         revision=bindparam("to"),
     )
 )
@@ -76,6 +78,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
                 "settings": msgspec.to_builtins(made.settings),
                 "form": digest_of(made.kinds, made.settings),
                 "format": made.format,
+                "predicts": made.predicts,
                 "queue": queue_of(made.name),
                 "retired": False,
                 "registered_at": recorded.metadata.occurred_at,
@@ -87,6 +90,7 @@ def project(recorded: Recorded) -> Iterator[Write]:
                 "to_kinds": list(changed.kinds),
                 "to_settings": msgspec.to_builtins(changed.settings),
                 "to_form": digest_of(changed.kinds, changed.settings),
+                "to_predicts": changed.predicts,
             }
             yield Write(_change, own | form)
         case TrainerRetired():
@@ -95,12 +99,13 @@ def project(recorded: Recorded) -> Iterator[Write]:
             yield Write(_revise, own)
 
 
-TRAINERS = ReadModel("trainers_v1", metadata, event_by_event(project), ("trainer.",))
+TRAINERS = ReadModel("trainers_v2", metadata, event_by_event(project), ("trainer.",))
 
 
 class TrainerRow(msgspec.Struct, frozen=True):
     """A trainer. `form` is the sha256 of its kinds and settings, `format` that of its checkpoints,
-    and `queue` the one that its workers take jobs from."""
+    and `queue` the one that its workers take jobs from. If it `predicts`, its workers predict other
+    images by its checkpoints, too."""
 
     trainer_id: str
     name: str
@@ -108,6 +113,7 @@ class TrainerRow(msgspec.Struct, frozen=True):
     settings: list[Setting]
     form: str
     format: str
+    predicts: bool
     queue: str
     retired: bool
     registered_at: datetime

@@ -38,5 +38,12 @@ def test_a_whole_number_has_no_fraction() -> None:
         {"key": "rate", "default": 0.01},
         {"key": "balanced", "default": True},
     ]
-    trainer = {"name": "acme/a", "kinds": ["tagging"], "settings": settings, "queue": QUEUE}
-    assert _trainer_row(trainer)[2] == "epochs=5, rate=0.01, balanced=True"
+    trainer = {
+        "name": "acme/a",
+        "kinds": ["tagging"],
+        "format": "onnx",
+        "predicts": False,
+        "settings": settings,
+        "queue": QUEUE,
+    }
+    assert _trainer_row(trainer)[4] == "epochs=5, rate=0.01, balanced=True"

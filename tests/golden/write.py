@@ -113,7 +113,7 @@ from domain.trainers.trainer import (
     TrainerUse,
 )
 from domain.training.adoption import Adoption, VersionAdopted
-from domain.training.messages import ConceptLabel, InitialWeights, SplitFigures
+from domain.training.messages import ConceptLabel, InitialWeights, Purpose, SplitFigures
 from domain.training.onnx import (
     VersionOnnxFailed,
     VersionOnnxMade,
@@ -122,6 +122,7 @@ from domain.training.onnx import (
 )
 from domain.training.options import Augmentation, TrainingOptions
 from domain.training.predictions import (
+    VersionPredictionsReported,
     VersionSuggestionsFailed,
     VersionSuggestionsMade,
     VersionSuggestionsRequested,
@@ -287,8 +288,9 @@ EXAMPLES: tuple[Event, ...] = (
             Text("note", "", "Note"),
         ),
         "safetensors",
+        predicts=True,
     ),
-    TrainerFormChanged(("classification",), (Number("penalty", 0.01),)),
+    TrainerFormChanged(("classification",), (Number("penalty", 0.01),), predicts=True),
     TrainerRetired(),
     SeedIssued("gpu7", "U" + "A" * 55, "project-1"),
     SeedRevoked("gpu7"),
@@ -309,12 +311,22 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     ThresholdSet("concept-1", 0.375),
     VersionTestEvaluationRequested(
-        "view-1", 2, "before the release of May", SHA, SHA[::-1], 200, 5123, 1, 4
+        "view-1",
+        2,
+        "before the release of May",
+        SHA,
+        SHA[::-1],
+        200,
+        5123,
+        1,
+        4,
+        by_trainer=True,
     ),
     VersionTestEvaluationStarted(2, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionTestEvaluated(2, SHA, SplitFigures(images=200, loss=0.5, accuracy=0.875), 200, SHA),
     VersionTestEvaluationFailed(2, "1 image cannot be used"),
-    VersionSuggestionsRequested("view-1", 1, SHA, SHA[::-1], 900, 5124),
+    VersionPredictionsReported(Purpose.TEST, 1, SHA, 180, SHA[::-1]),
+    VersionSuggestionsRequested("view-1", 1, SHA, SHA[::-1], 900, 5124, by_trainer=True),
     VersionSuggestionsStarted(1, 1, "gpu-1", "cuda", {"torch": "2.11.0"}),
     VersionSuggestionsMade(1, SHA, 900, SHA[::-1]),
     VersionSuggestionsFailed(1, "1 image cannot be used"),

@@ -4,12 +4,15 @@ from typing import Any
 
 from adapters.subscriptions.contract.payloads import json_schema
 from adapters.subscriptions.contract.transports import ref
-from domain.training.jobs import CONTRACT, TrainerJob
+from domain.training.jobs import CONTRACT, TrainerJob, TrainerPredictJob
 from domain.training.messages import DesiredState, Report
 
 Part = dict[str, Any]
 
-_VERSION = f"Version {CONTRACT} of the contract with trainers, as `contract` of a job says."
+_VERSION = (
+    f"Version {CONTRACT} of the contract with trainers; `contract` of a job is the one that its"
+    " worker must support."
+)
 
 CHANNELS: Part = {
     "jobs": {
@@ -21,7 +24,10 @@ CHANNELS: Part = {
         " report is stored. Without them, a job is delivered again after a minute.",
         "servers": [ref("servers", "nats")],
         "parameters": {"queue": {"description": "The trainer's queue; `GET /trainers` names it."}},
-        "messages": {"job": ref("components", "messages", "job")},
+        "messages": {
+            "job": ref("components", "messages", "job"),
+            "predictJob": ref("components", "messages", "predictJob"),
+        },
     },
     "reports": {
         "address": "stemma.reports.{worker}.{version}",
@@ -84,7 +90,10 @@ def _message(name: str, title: str, struct: type) -> Part:
 
 
 MESSAGES: Part = {
-    "job": _message("job", "A job of a trainer", TrainerJob),
+    "job": _message("job", "A job of a trainer: a training", TrainerJob),
+    "predictJob": _message(
+        "predictJob", "A job of a trainer that predicts other images", TrainerPredictJob
+    ),
     "report": _message("report", "A report of a worker", Report),
     "desired": _message("desired", "The requested state of a version", DesiredState),
 }

@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, log_loss
 
-from stemma_trainer import Form, Number, Run, trainer
+from stemma_trainer import Form, Number, Prediction, Run, trainer
 
 SIDE, RATE = 8, 0.05
 FORM = Form(
@@ -74,6 +74,17 @@ def train(run: Run):
             break
     model.coef_, model.intercept_ = best
     run.predict(data.all, lambda items: model.predict_proba(pixels(items)))
+
+
+@train.predictor
+def predict(request: Prediction, weights, images):
+    """The scores of other images, such as those of the test set."""
+    saved = np.load(weights)  # of arrays alone: nothing is unpickled
+    model = SGDClassifier(loss="log_loss")
+    model.classes_ = np.arange(len(request.concepts))
+    model.coef_, model.intercept_ = saved["coef"], saved["intercept"]
+    for batch in images.batches(256):
+        yield from model.predict_proba(pixels(batch))
 
 
 if __name__ == "__main__":

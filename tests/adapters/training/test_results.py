@@ -122,7 +122,7 @@ class World:
     def react(self) -> None:
         measurer = Measurer(self.blobs, self.blobs_url, threading.Event())
         for recorded in self.store.read_all(names=results.REACTS_TO):
-            results.react(self.store, measurer.measure, recorded)
+            results.react(self.store, measurer, recorded)
 
     @property
     def reason(self) -> str:

@@ -14,9 +14,11 @@ from adapters.training.results import Measurer
 from application.training import results
 from application.training.ingest import Delivered, Ingest
 from application.training.policies import REACTS_TO, Effects, react
+from domain.trainers.trainer import ONNX
 from domain.training.jobs import AnyJob, Job, PredictJob, purpose_of
 from domain.training.messages import AnyReport, Failed, Report, TrainJob
 from gpu_worker.failures import explain
+from gpu_worker.onnx_predictions import predict_by_onnx
 from gpu_worker.predictions import predict_images
 from gpu_worker.served_files import ServedFiles
 from gpu_worker.train import train_version
@@ -61,7 +63,9 @@ class Work:
         for job in self.pending():
             said: list[AnyReport] = []
             try:
-                if isinstance(job, PredictJob):
+                if isinstance(job, PredictJob) and job.format == ONNX:
+                    predict_by_onnx(job, self._settings, self._files(job), said.append)
+                elif isinstance(job, PredictJob):
                     predict_images(job, self._settings, self._files(job), said.append)
                 elif isinstance(job, TrainJob):
                     train_version(job, self._settings, self._files(job), said.append)
@@ -103,4 +107,4 @@ class Work:
     def measure(self) -> None:
         """Accept or refuse what is in check."""
         for recorded in self.scene.store.read_all(names=results.REACTS_TO):
-            results.react(self.scene.store, self._measurer.measure, recorded)
+            results.react(self.scene.store, self._measurer, recorded)

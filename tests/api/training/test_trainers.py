@@ -171,7 +171,8 @@ def test_a_version_of_another_trainer_folds_the_options_and_offers_nothing_refus
     assert "1f" * 32 not in page
     assert "Suggest annotations" not in page
     assert "Evaluate version" not in page
-    assert "acme/other made these weights: Stemma cannot predict with them" in page
+    assert "acme/other made these weights: only its code predicts with them" in page
+    assert "its checkpoint is opaque, so only that code can predict other images" in page
     assert "only Stemma&#39;s own training records images" in pages["book"]
     assert "Recorded images" not in pages["book"] + pages["suspects"]
     assert "Suggest annotations" in site.http.get(f"/versions/{before}").text
@@ -204,12 +205,12 @@ def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_pat
     trainer = created(site, version_id).trainer
     assert trainer is not None
     assert trainer.settings["epochs"] == 2
-    form.write_text(json.dumps(FORM | {"settings": []}))
+    form.write_text(json.dumps(FORM | {"settings": [], "predicts": True}))
     assert run(site, "trainers", "change", "acme/typed", str(form)).exit_code == 0
     site.visible()
     listed = json.loads(run(site, "trainers", "list", "--json").stdout)
     (own,) = [one for one in listed if one["name"] == "acme/typed"]
-    assert own["settings"] == []
+    assert (own["settings"], own["predicts"]) == ([], True)
     assert run(site, "trainers", "retire", "acme/typed").exit_code == 0
     site.visible()
     assert "acme/typed" not in run(site, "trainers", "list").output

@@ -17,6 +17,7 @@ from application.training.policies import version_of
 from application.training.results import Claim, ResultRefused
 from domain.aggregates import VERSION
 from domain.event import Event
+from domain.training.predictions import AcceptPredictions, VersionPredictionsReported
 from domain.training.results import MOST_REFUSED, AcceptResult, VersionReportRefused
 from domain.training.version import (
     ENDED,
@@ -63,9 +64,16 @@ def spoilt(chance: random.Random) -> list[dict[str, Any]]:
     return run
 
 
-def refused(version: Version, claim: Claim) -> AcceptResult:
+class Refusing:
     """Nothing is stored here, so whatever is claimed of it is refused."""
-    raise ResultRefused(f"nothing is stored of version {version.name}: {claim.checkpoint}")
+
+    def measure(self, version: Version, claim: Claim) -> AcceptResult:
+        raise ResultRefused(f"nothing is stored of version {version.name}: {claim.checkpoint}")
+
+    def measure_predictions(
+        self, version: Version, reported: VersionPredictionsReported
+    ) -> AcceptPredictions:
+        raise ResultRefused(f"nothing is stored of {version.name}: {reported.predictions}")
 
 
 def check(events: list[Event]) -> None:
@@ -98,7 +106,7 @@ def test_any_reports_leave_a_whole_record(store: Store, engine: Engine) -> None:
             ingest.take(messages[start : start + size])
         assert ingest.position() == len(messages)
         for recorded in store.read_all(names=results.REACTS_TO):
-            results.react(store, refused, recorded)
+            results.react(store, Refusing(), recorded)
         stream = VERSION.stream(version)
         events = [recorded.event for recorded in store.streams([stream])[stream]]
         check(events)

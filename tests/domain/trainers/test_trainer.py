@@ -1,5 +1,6 @@
 """Trainers: their names, their forms, and what a version may be created with."""
 
+import msgspec
 import pytest
 
 from domain.errors import Conflict, Invalid, NotFound
@@ -139,3 +140,16 @@ def test_a_trainer_trains_its_kinds_until_it_is_retired() -> None:
         require_usable(trainers.evolve(trainer, TrainerRetired()), "tagging")
     with pytest.raises(NotFound):
         require_usable(None, "tagging")
+
+
+def test_that_a_trainer_predicts_is_registered_and_changed_with_its_form() -> None:
+    registered = TrainerRegistered("acme/logreg", KINDS, FORM, "opaque", predicts=True)
+    given().when(msgspec.structs.replace(register(), predicts=True)).then(registered)
+    change = ChangeForm(KINDS, FORM, predicts=True)
+    given(REGISTERED).when(change).then(TrainerFormChanged(KINDS, FORM, predicts=True))
+    given(registered).when(change).then()
+    given(registered).when(ChangeForm(KINDS, FORM)).then(TrainerFormChanged(KINDS, FORM))
+    before, after = given(REGISTERED).state, given(registered).state
+    assert before is not None
+    assert after is not None
+    assert after.form == before.form
