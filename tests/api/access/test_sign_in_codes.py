@@ -125,6 +125,18 @@ def test_a_link_asks_before_it_replaces_a_session(
     context.close()
 
 
+def test_a_link_signs_in_from_the_sign_in_page_that_is_already_open(
+    site: Scene, chromium: Browser
+) -> None:
+    context = chromium.new_context(base_url=site.url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_label("API key")).to_be_visible()
+    page.goto(f"{page.url}#code={code_for(site, key_of(site, 'vera'))}")
+    expect(page.locator(".who")).to_have_text("vera")
+    context.close()
+
+
 def test_the_command_prints_an_address_with_a_code(site: Scene) -> None:
     printed = CliRunner().invoke(main, ["login"], env=site.environment)
     assert printed.exit_code == 0, printed.output
