@@ -16,6 +16,7 @@ from domain.library.view import CLASSIFICATION
 from domain.training.messages import AnyReport, Evaluated
 from domain.training.options import resolve_options
 from domain.training.presets import ACCURATE, BALANCED, QUICK, with_preset
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 SIZE = {"width": 32, "height": 32, "pretrained": "none"}
@@ -50,7 +51,7 @@ def run(quick: bool) -> list[Measurement]:
             job = msgspec.structs.replace(job, version_id=f"{preset}-{seed}")
             reports: list[AnyReport] = []
             began = time.monotonic()
-            train_version(job, 1, settings, blobs, reports.append)
+            train_version(job, settings, StoredFiles(blobs, job, 1), reports.append)
             seconds = time.monotonic() - began
             (evaluated,) = (report for report in reports if isinstance(report, Evaluated))
             return Trained(seconds, evaluated.validation.accuracy or 0.0)
