@@ -29,7 +29,7 @@ def get(site: Scene, path: str, status: int = 200) -> str:
 
 def test_an_empty_system_says_how_to_make_a_project(server: Scene) -> None:
     page = get(server, "/")
-    assert "No project yet" in page
+    assert "No projects yet" in page
     assert f"curl {server.url}/api/v1/projects --json" in page
 
 
