@@ -314,7 +314,7 @@ def test_whatever_is_killed_each_version_becomes_ready_once_and_whole(lab: Lab) 
         assert check_whole(lab, version_id) == undisturbed
         versions += 1
     print(*(f"{count:3} x {what}" for what, count in sorted(carried_out.items())), sep="\n")
-    listed = lab.client.query(f"versions?view_id={lab.view_id}&limit=1000")["items"]
+    listed = lab.client.query_all("versions", view_id=lab.view_id)
     assert [row["status"] for row in listed] == ["ready"] * versions
     for check in ("verify", "replay"):
         checked = stemma(lab.system, "audit", check)
