@@ -16,6 +16,7 @@ from benchmarks.training import (
     labelling,
     live,
     loading,
+    presets,
     recording,
     suspects,
     trainer,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Measurement]]] = {
     "two-levels": two_levels.run,
     "labelling": labelling.run,
     "loading": loading.run,
+    "presets": presets.run,
     "library": library.run,
     "as-of": as_of.run,
     "search": search.run,
@@ -69,6 +71,7 @@ LONG = frozenset(
         "two-levels",
         "labelling",
         "loading",
+        "presets",
         "search",
     }
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from adapters.processes.loading import collect_rarely
+from adapters.processes.loading import collect_rarely, without_web_sockets
 from adapters.shortage import shortage
 from cli.later import LaterGroup
 from cli.run import PROCESSES, hidden
@@ -282,6 +282,7 @@ def run() -> None:
     """The entry point: errors that a user can fix are reported in a line, without a traceback."""
     in_utf8()
     collect_rarely()
+    without_web_sockets()
     from adapters.servers.embedded import EmbeddedServerError
     from adapters.settings import SettingsError
 

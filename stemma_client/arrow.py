@@ -16,7 +16,7 @@ CONTINUATION = b"\xff\xff\xff\xff"
 
 @cache
 def is_installed() -> bool:
-    """Whether pyarrow is there."""
+    """Whether pyarrow is installed."""
     return find_spec("pyarrow") is not None
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
+
+
+def authorities(url: str) -> ssl.SSLContext | bool:
+    """The certificate authorities, as httpx's option `verify`, that vouch for a server.
+
+    None for one without TLS: to load them takes longer than a request.
+    """
+    without_tls = httpx.URL(url).scheme == "http"
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if without_tls else True
 
 
 class Connections:

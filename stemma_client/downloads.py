@@ -35,7 +35,9 @@ def download(
     Raises `DigestMismatch`.
     """
     if digest is not None and not SHA256.fullmatch(digest):  # it becomes part of a path
-        raise DigestMismatch(f"{target.name}: the server names {digest!r}, which is no sha256")
+        raise DigestMismatch(
+            f"{target.name}: the server sent the digest {digest!r}, which is not a sha256"
+        )
     with partial_of(target, digest) as partial:
         if digest is not None and target.exists() and sha256_of(target) == digest:
             return target

@@ -19,7 +19,7 @@ class FlipBook:
         self._id = version_id
 
     def summary(self) -> answers.FlipBookView:
-        """What is recorded."""
+        """The numbers of epochs, images and items that are recorded, or why nothing is."""
         return self._client.send(operations.get_flip_book(self._id))
 
     def epochs(self) -> Rows[answers.RecordedEpoch]:

@@ -13,7 +13,7 @@ import httpx
 
 from stemma_client import attempts, past
 from stemma_client.attempts import Attempts, VersionNotice, content_of, decode, headers_of
-from stemma_client.connections import Connections
+from stemma_client.connections import Connections, authorities
 from stemma_client.proxies import uses_proxy
 from stemma_client.requests import Request, following
 from stemma_client.settings import Server
@@ -76,6 +76,7 @@ class Session:
             "headers": {"Authorization": f"Bearer {self.server.key}"} if self.server.key else {},
             "timeout": self.timeout,
             "trust_env": uses_proxy(self.server.url),
+            "verify": authorities(self.server.url),
         }
 
     def prepared(

@@ -51,7 +51,7 @@ def missing(code: Code, left_out: dict[str, str]) -> str | None:
     else:
         return None
     return (
-        f"the archive of the code would not have the trainer's own file {code.own}, because {why}"
+        f"the archive of the code cannot include the trainer's own file {code.own}, because {why}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,7 @@ class JobStore:
             headers={"Job-Token": job.token},
             timeout=httpx.Timeout(60, connect=10, read=_STORING),
             trust_env=_uses_proxy(api_url),
+            verify=_authorities(api_url),
         )
 
     def get(self, path: str) -> bytes:
@@ -192,6 +194,12 @@ def _refusal(status: int, problem: dict[str, Any]) -> Exception:
         return TokenRefused(f"{detail}; STEMMA_API_URL must be the server that sent the job")
     ended = str(problem.get("type")).endswith(_ENDED)
     return TrainingEnded(detail) if ended else Superseded(detail)
+
+
+def _authorities(url: str) -> ssl.SSLContext | bool:
+    """The certificate authorities that vouch for the server; none for one without TLS, since to
+    load them takes longer than a request."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

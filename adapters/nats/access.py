@@ -127,7 +127,7 @@ class NatsAccess:
                     " revokes it"
                 )
             if len(others) == len(access.users):
-                raise SettingsError(f"there is no {role} {name}; `stemma nats list` lists all")
+                raise SettingsError(f"{role} {name} not found; `stemma nats list` lists all")
             self._save(msgspec.structs.replace(access, users=others))
             self.seed_file(role, name).unlink(missing_ok=True)
 

@@ -124,7 +124,7 @@ class ComparedTrialsPages(Controller):
         }
         if metric and metric not in metrics:
             known = ", ".join(metrics)
-            raise Invalid(f"metric is {metric!r}; it is one of {known}", field="metric")
+            raise Invalid(f"metric must be one of {known}, got {metric!r}", field="metric")
         compared = [rows[number] for number in numbers]
         page = ComparedTrials(
             position=position,

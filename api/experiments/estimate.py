@@ -118,7 +118,7 @@ def _estimate(
 
 def _in_words(seconds: float | None, timing: Timing | None, online: int | None) -> str:
     if seconds is None or timing is None:
-        return "No training of this project has been timed yet."
+        return "Duration unknown: no training has completed in this project yet."
     if not online:
         on = "one worker"
     else:

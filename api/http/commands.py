@@ -135,5 +135,5 @@ def _expected(header: str | None) -> int | None:
         return None
     revision = header.removeprefix("W/").strip('"')
     if not revision.isdecimal() or len(revision) > 18:
-        raise Invalid('If-Match is an ETag as responses carry it, such as "3"', field="If-Match")
+        raise Invalid('If-Match must be the ETag of a response, such as "3"', field="If-Match")
     return int(revision)

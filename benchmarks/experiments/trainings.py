@@ -24,6 +24,7 @@ from domain.training.options import TrainingOptions
 from gpu_worker import networks
 from gpu_worker.environment import describe, set_up_torch
 from gpu_worker.progress import NonFinite
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 CHANNELS = {
@@ -117,9 +118,8 @@ class Trainings:
             try:
                 train_version(
                     job,
-                    1,
                     self._settings,
-                    self._blobs,
+                    StoredFiles(self._blobs, job, 1),
                     observe,
                     stop_wanted=lambda: gives_up(values),
                 )

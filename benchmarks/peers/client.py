@@ -17,7 +17,7 @@ from benchmarks.calls import do
 from benchmarks.database import migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.peers import mlflow_reads, side_by_side
-from benchmarks.peers.mlflow import VERSION, Mlflow, executable, mlflow_server
+from benchmarks.peers.mlflow import VERSION, executable, filled, mlflow_server
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.projections import library
 from benchmarks.quiet import repeat
@@ -44,13 +44,14 @@ def run(quick: bool) -> list[Measurement]:
     each = library.QUICK_VERSIONS_EACH if quick else library.VERSIONS_EACH
     iterations = side_by_side.QUICK_ITERATIONS if quick else side_by_side.ITERATIONS
     images, calls = (QUICK_IMAGES, QUICK_CALLS) if quick else (IMAGES, CALLS)
+    content = filled(library.MODELS * each, iterations, quick)
     with (
         data_folder() as folder,
-        mlflow_server(folder, quick) as mlflow,
+        mlflow_server(folder, quick, content) as mlflow,
         migrated_postgres(folder) as server,
         opened(server.app_url) as (store, engine),
     ):
-        theirs = _filled_mlflow(mlflow, library.MODELS * each, iterations)
+        theirs = [mlflow.url, mlflow.experiment_id, content.runs[0]]
         key = new_key()
         give_key(store, key, "benchmark")
         view_id = library.fill(store, engine, each)
@@ -81,15 +82,6 @@ def run(quick: bool) -> list[Measurement]:
 
             done = repeat(1 if quick else 3, measure, spare=0 if quick else 2)
     return list(_measurements(done.results, done.others))
-
-
-def _filled_mlflow(mlflow: Mlflow, runs: int, iterations: int) -> list[str]:
-    """The arguments of `mlflow_reads` that name the server, its experiment and a run."""
-    ids = [mlflow.run() for _ in range(runs)]
-    for run_id in ids:
-        mlflow.log(run_id, values=5, parameters=side_by_side.PARAMETERS)
-    mlflow.log(ids[0], iterations)
-    return [mlflow.url, mlflow.experiment_id, ids[0]]
 
 
 def _project_of(engine: Engine, version_id: str) -> str:

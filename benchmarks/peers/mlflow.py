@@ -1,13 +1,18 @@
 """A tracking server of MLflow, from a virtual environment of its own."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from adapters.processes.processes import spawn, stop_by_degrees, wait_until
 from benchmarks.peers.raw_http import Client, Refused
@@ -21,19 +26,24 @@ _ENVIRONMENT = Path(".bench") / f"mlflow-{VERSION}"
 _COMPLETE = _ENVIRONMENT / "complete"
 _START_SECONDS = 120.0
 _BATCH = 1000
+_PARAMETERS = 20
+_DATABASE = "mlflow.db"
 
 
 class Mlflow:
     """A running server, with an experiment."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, experiment_id: str = "") -> None:
         self.url = url
         self.client = Client(url, {})
-        made = self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": "benchmark"})
-        self.experiment_id: str = made["experiment_id"]
+        self.experiment_id = experiment_id or self._new_experiment()
         self.new_run = self.client.written(
             "POST", "/api/2.0/mlflow/runs/create", {"experiment_id": self.experiment_id}
         )
+
+    def _new_experiment(self) -> str:
+        made = self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": "benchmark"})
+        return str(made["experiment_id"])
 
     def run(self) -> str:
         """A new run; its id."""
@@ -71,17 +81,40 @@ class Mlflow:
         )
 
 
+class Filled(NamedTuple):
+    """A database with an experiment and its runs, of which the first has a long history."""
+
+    database: Path
+    experiment_id: str
+    runs: list[str]
+
+
+@cache
+def filled(runs: int, iterations: int, quick: bool) -> Filled:
+    """Made once for all benchmarks of a process."""
+    folder = Path(tempfile.mkdtemp(prefix="stemma-bench-"))
+    atexit.register(shutil.rmtree, folder)
+    with mlflow_server(folder, quick) as mlflow:
+        ids = [mlflow.run() for _ in range(runs)]
+        for run_id in ids:
+            mlflow.log(run_id, values=5, parameters=_PARAMETERS)
+        mlflow.log(ids[0], iterations)
+    return Filled(folder / _DATABASE, mlflow.experiment_id, ids)
+
+
 @contextmanager
-def mlflow_server(folder: Path, quick: bool) -> Iterator[Mlflow]:
+def mlflow_server(folder: Path, quick: bool, content: Filled | None = None) -> Iterator[Mlflow]:
     """A server on SQLite, which is its quickest store for one machine. A quick one has one worker,
     and none for jobs, which take longer to start than all the rest."""
+    if content is not None:
+        shutil.copy(content.database, folder / _DATABASE)
     port, workers = free_port(), QUICK_WORKERS if quick else WORKERS
     url, log = f"http://127.0.0.1:{port}", folder / "mlflow.log"
     argv = [
         str(executable("mlflow")),
         "server",
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--backend-store-uri", f"sqlite:///{folder / _DATABASE}"),
         *("--default-artifact-root", str(folder / "artifacts")),
     ]
     # It starts its workers by names that it looks up on the path.
@@ -91,7 +124,7 @@ def mlflow_server(folder: Path, quick: bool) -> Iterator[Mlflow]:
     try:
         if not wait_until(lambda: _answers(url), _START_SECONDS):
             raise RuntimeError(f"MLflow does not answer: {log.read_text(encoding='utf-8')}")
-        yield Mlflow(url)
+        yield Mlflow(url, "" if content is None else content.experiment_id)
     finally:
         stop_by_degrees(process, [(signal.SIGTERM, 30.0)])
 

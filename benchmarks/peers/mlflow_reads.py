@@ -9,6 +9,7 @@ It logs the table first, with so many IMAGES. It imports nothing of Stemma's.
 import json
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,8 @@ def main(url: str, experiment_id: str, run_id: str, images: int, calls: int) -> 
 
     mlflow.set_tracking_uri(url)
     client = mlflow.MlflowClient()
-    client.log_table(run_id, pandas.DataFrame(table(images)), "images.json")
+    name = f"images-{uuid.uuid4()}.json"  # to a table that is there, rows would be added
+    client.log_table(run_id, pandas.DataFrame(table(images)), name)
 
     def metrics() -> Any:
         history = client.get_metric_history(run_id, "loss")
@@ -35,7 +37,7 @@ def main(url: str, experiment_id: str, run_id: str, images: int, calls: int) -> 
 
     ways: dict[str, Callable[[], Any]] = {
         "metrics": metrics,
-        "images": lambda: client.load_table(experiment_id, "images.json", [run_id]),
+        "images": lambda: client.load_table(experiment_id, name, [run_id]),
         "versions": runs,
     }
     print(json.dumps({name: milliseconds(way, calls) for name, way in ways.items()}))

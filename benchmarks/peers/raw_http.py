@@ -99,13 +99,14 @@ class Client:
         return json.loads(self.send(self.written(method, path, body)))
 
     def hammer(self, written: bytes, connections: int, seconds: float) -> float:
-        """Answers a second to requests that as many connections send, each after its answer."""
+        """Answers a second to requests that as many connections send, each after its answer, for so
+        many seconds and at least one answer."""
         with _connected(self._connect, connections) as (selector, sockets):
             answers = {one: Answer() for one in sockets}
             for each in sockets:
                 each.sendall(written)
             began, count = time.perf_counter(), 0
-            while (spent := time.perf_counter() - began) < seconds:
+            while (spent := time.perf_counter() - began) < seconds or count == 0:
                 for key, _ in selector.select(1.0):
                     one = key.fileobj
                     assert isinstance(one, socket.socket)

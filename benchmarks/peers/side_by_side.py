@@ -16,7 +16,7 @@ from benchmarks.database import migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.operations.start import await_ready
 from benchmarks.peers.cpu import cpu_of
-from benchmarks.peers.mlflow import VERSION, WORKERS, Mlflow, mlflow_server
+from benchmarks.peers.mlflow import VERSION, WORKERS, Mlflow, filled, mlflow_server
 from benchmarks.peers.raw_http import Client
 from benchmarks.processes import data_folder, free_port, stemma
 from benchmarks.projections import library
@@ -38,7 +38,6 @@ CLIENTS, SECONDS, QUICK_SECONDS = 16, 4.0, 0.2
 PAUSE_SECONDS = 0.006
 ITERATIONS, QUICK_ITERATIONS, CHUNK = 100_000, 2_000, 1000
 POINTS = 700
-PARAMETERS = 20
 START_SECONDS = 60.0
 
 Times = list[float]
@@ -46,8 +45,13 @@ Times = list[float]
 
 def run(quick: bool) -> list[Measurement]:
     """Each repetition measures one after the other; both servers run all the time."""
+    each = library.QUICK_VERSIONS_EACH if quick else library.VERSIONS_EACH
+    iterations = QUICK_ITERATIONS if quick else ITERATIONS
+    content = filled(library.MODELS * each, iterations, quick)
     with data_folder() as folder, mlflow_server(folder, quick) as mlflow:
-        return [*_commands(mlflow, quick), *_queries(mlflow, quick)]
+        commands = list(_commands(mlflow, quick))
+    with data_folder() as folder, mlflow_server(folder, quick, content) as mlflow:
+        return [*commands, *_queries(mlflow, content.runs, each, iterations, quick)]
 
 
 class Way(NamedTuple):
@@ -127,14 +131,10 @@ def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
         )
 
 
-def _queries(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
-    each = library.QUICK_VERSIONS_EACH if quick else library.VERSIONS_EACH
-    iterations = QUICK_ITERATIONS if quick else ITERATIONS
-    count = library.MODELS * each
-    runs = [mlflow.run() for _ in range(count)]
-    for run_id in runs:
-        mlflow.log(run_id, values=5, parameters=PARAMETERS)
-    mlflow.log(runs[0], iterations)
+def _queries(
+    mlflow: Mlflow, runs: Sequence[str], each: int, iterations: int, quick: bool
+) -> Iterator[Measurement]:
+    count = len(runs)
     with (
         data_folder() as folder,
         migrated_postgres(folder) as server,

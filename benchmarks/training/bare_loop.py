@@ -21,6 +21,7 @@ from gpu_worker.data import ImageSet, batches, epoch_order, in_order, prepare
 from gpu_worker.environment import choose_device, set_up_torch
 from gpu_worker.networks import build_network
 from gpu_worker.recipe import build_optimizer, build_scheduler
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.tasks import Classification
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     device = choose_device(settings.device)
     set_up_torch(device)
     blobs = BlobStore.from_url(settings.require("blobs_url"))
-    data = prepare(job, blobs, settings, lambda _: None)
+    data = prepare(job, StoredFiles(blobs, job, 1), settings, lambda _: None)
     task = Classification(len(job.concepts))
     pixels, targets = _in_memory(task, data.train, device)
     held_out = _in_memory(task, data.validation, device)

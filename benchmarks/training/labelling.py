@@ -28,6 +28,7 @@ from domain.training.messages import (
 )
 from domain.training.options import resolve_options
 from gpu_worker.predictions import predict_images
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 SEEDS = 5
@@ -93,7 +94,7 @@ class Digits:
             correlation_id="benchmark",
         )
         reports: list[AnyReport] = []
-        train_version(job, 1, self._settings, self._blobs, reports.append)
+        train_version(job, self._settings, StoredFiles(self._blobs, job, 1), reports.append)
         (evaluated,) = (each for each in reports if isinstance(each, Evaluated))
         (completed,) = (each for each in reports if isinstance(each, Completed))
         return evaluated.validation.accuracy or 0.0, completed.checkpoint, job
@@ -114,7 +115,7 @@ class Digits:
             correlation_id="benchmark",
         )
         reports: list[AnyReport] = []
-        predict_images(asked, self._settings, self._blobs, reports.append)
+        predict_images(asked, self._settings, StoredFiles(self._blobs, asked, 1), reports.append)
         (predicted,) = (each for each in reports if isinstance(each, Predicted))
         thresholds = (0.0,) * len(CONCEPTS)
         suggestions = load_suggestions(self._blobs, predicted.predictions, thresholds)

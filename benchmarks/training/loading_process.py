@@ -13,6 +13,7 @@ from gpu_worker.channel import Assignment, decode_assignment
 from gpu_worker.data import Batch, batches, epoch_draws, prepare
 from gpu_worker.environment import choose_device, set_up_torch
 from gpu_worker.networks import build_network
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.tasks import task_for
 
 MODEL_BATCHES = 3
@@ -28,7 +29,8 @@ def _measure(assignment: Assignment) -> Alone:
     job, settings = assignment.training, assignment.settings
     device = choose_device(settings.device)
     set_up_torch(device)
-    data = prepare(job, BlobStore.from_url(settings.require("blobs_url")), settings, lambda _: None)
+    files = StoredFiles(BlobStore.from_url(settings.require("blobs_url")), job, 1)
+    data = prepare(job, files, settings, lambda _: None)
     task, size = task_for(job.kind, len(job.concepts)), job.options.batch_size
     draws = epoch_draws(data.drawn, job.options.seed, 0)
     chunks = [draws[start : start + size] for start in range(0, len(draws), size)]

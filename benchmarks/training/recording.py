@@ -11,6 +11,7 @@ import torch
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
+from benchmarks.job_api import serving_job
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
@@ -64,7 +65,9 @@ def _measure(
         def measure() -> Times:
             # A new version, so that no training is resumed.
             fresh = msgspec.structs.replace(job, version_id=f"version-{next(attempts)}")
-            epoch, recording = asyncio.run(_train(Assignment(fresh, 1, settings)))
+            with serving_job(fresh, blobs) as api_url:
+                own = msgspec.structs.replace(settings, api_url=api_url)
+                epoch, recording = asyncio.run(_train(Assignment(fresh, 1, own)))
             passes = _forward_passes(fresh, (size or DIGITS) * 4 // 5)
             return Times(epoch, recording, passes)
 

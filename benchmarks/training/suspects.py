@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from adapters.flip_book.suspects import AUM, CONFIDENCE, LOSS, Suspect
 from adapters.flip_book.training_suspects import training_scores
 from adapters.flip_book.validation_suspects import validation_boxes
 from adapters.settings import Settings
+from benchmarks.job_api import serving_job
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.processes import data_folder
 from benchmarks.quiet import repeat
@@ -175,7 +177,9 @@ def _share_of_boxes(wrong: Mapping[str, Sequence[WrongBox]], ranked: Sequence[Sc
 
 
 def _train(wrong: Wrong, settings: Settings, blobs: BlobStore) -> Learnt:
-    return asyncio.run(_reports(Assignment(wrong.job, 1, settings), blobs))
+    with serving_job(wrong.job, blobs) as api_url:
+        own = msgspec.structs.replace(settings, api_url=api_url)
+        return asyncio.run(_reports(Assignment(wrong.job, 1, own), blobs))
 
 
 async def _reports(assignment: Assignment, blobs: BlobStore) -> Learnt:

@@ -15,6 +15,7 @@ import msgspec
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
+from benchmarks.job_api import serving_job
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.memory import peak
 from benchmarks.processes import data_folder, environment, tree_of_this_process
@@ -77,8 +78,9 @@ def run(quick: bool) -> list[Measurement]:
         def measure() -> tuple[Finished, Finished]:
             # A new version, so that no training is resumed.
             fresh = msgspec.structs.replace(job, version_id=f"version-{next(attempts)}")
-            assignment = Assignment(fresh, 1, settings)
-            ours = asyncio.run(_worker(assignment))
+            own = msgspec.structs.replace(settings, decoded=str(folder / fresh.version_id))
+            assignment = Assignment(fresh, 1, own)
+            ours = asyncio.run(_worker(assignment, blobs))
             _delete_weights(folder / "blobs")
             theirs = _bare(assignment)
             assert ours.final_weights == theirs.final_weights, "the loops differ"
@@ -139,8 +141,15 @@ def digits_job(blobs: BlobStore, images: int | None, **options: object) -> Train
     )
 
 
-async def _worker(assignment: Assignment) -> Finished:
-    """The worker's child process and channel; reports are acknowledged at once, as by NATS."""
+async def _worker(assignment: Assignment, blobs: BlobStore) -> Finished:
+    """The worker's child process and channel, with its files over HTTP; reports are acknowledged at
+    once, as by NATS."""
+    with serving_job(assignment.job, blobs) as api_url:
+        own = msgspec.structs.replace(assignment.settings, api_url=api_url)
+        return await _finished(msgspec.structs.replace(assignment, settings=own))
+
+
+async def _finished(assignment: Assignment) -> Finished:
     started = time.monotonic()
     child = await Child.start(assignment)
     ends: list[Moment] = []

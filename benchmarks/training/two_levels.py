@@ -16,6 +16,7 @@ from domain.library.view import CLASSIFICATION, DETECTION
 from domain.training.manifest import PlacedImage, canonical_line, manifest
 from domain.training.messages import AnyReport, ConceptLabel, Evaluated, TrainJob
 from domain.training.options import resolve_options
+from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 TRAIN, VALIDATION = 700, 200
@@ -57,7 +58,7 @@ def run(quick: bool) -> list[Measurement]:
                 correlation_id="benchmark",
             )
             reports: list[AnyReport] = []
-            train_version(job, 1, settings, blobs, reports.append)
+            train_version(job, settings, StoredFiles(blobs, job, 1), reports.append)
             (evaluated,) = (report for report in reports if isinstance(report, Evaluated))
             return evaluated.validation.accuracy or 0.0
 

@@ -116,7 +116,7 @@ def _positions(database: DatabaseStatus, others: list[ConsumerLag], broker: _Nat
         table.add_row("streams", "not created yet", "")
     else:
         table.add_row(f"stream {EVENTS}", str(broker.messages), "")
-    table.add_row("jobs, waiting", str(broker.pool.waiting), "")
+    table.add_row("jobs, queued", str(broker.pool.waiting), "")
     table.add_row("jobs, running", str(broker.pool.in_work), "")
     return table
 

@@ -28,6 +28,7 @@ from adapters.settings import LOCK_FILE, RUNTIME_FILE, Runtime, Settings, load_s
 from cli.operations import demo_lock
 from cli.operations.api_port import claimed_port
 from cli.torch_here import WHERE, has_torch
+from stemma_client.connections import authorities
 from stemma_client.proxies import uses_proxy
 
 READY_SECONDS = 60.0
@@ -238,7 +239,9 @@ def wait_ready(api_url: str, seconds: float, stop: threading.Event | None = None
         except httpx.TransportError:
             return False
 
-    with httpx.Client(base_url=api_url, timeout=2, trust_env=uses_proxy(api_url)) as client:
+    with httpx.Client(
+        base_url=api_url, timeout=2, trust_env=uses_proxy(api_url), verify=authorities(api_url)
+    ) as client:
         return wait_until(ready, seconds) and not (stop is not None and stop.is_set())
 
 

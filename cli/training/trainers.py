@@ -73,7 +73,7 @@ def _seed_row(seed: dict[str, Any]) -> tuple[str, ...]:
 @trainers.command("issue-seed")
 @click.argument("name")
 @click.argument("worker")
-@click.option("--project", help="Its project, by name or id: only its jobs, and nobody else's.")
+@click.option("--project", help="The only project whose jobs it gets, by name or id.")
 def issue_seed_command(name: str, worker: str, project: str | None) -> None:
     """Write a new seed for WORKER, which takes jobs of the trainer NAME.
 

@@ -58,16 +58,17 @@ def train_command(
         version_id = answer["id"]
         client.query(f"versions/{version_id}", at_least=answer["position"])
         click.echo(version_id)
-        if trainer is None:
-            given = {"preset": preset, "options": msgspec.json.encode(options).decode()}
-            query = {key: value for key, value in given.items() if value is not None}
-            estimate = client.query(f"views/{view_id}/versions/estimate", **query)
-            click.echo(estimate["duration"], err=True)
-        elif not follow:
-            estimate = client.query(f"views/{view_id}/versions/estimate", trainer=trainer)
-            if estimate["workers_online"] == 0:
-                online = workers_of(trainer, 0)
-                click.echo(f"{online}; start it with `{START_TRAINER}`", err=True)
+        given = {
+            "preset": preset,
+            "trainer": trainer,
+            chosen: msgspec.json.encode(options).decode(),
+        }
+        query = {key: value for key, value in given.items() if value is not None}
+        estimate = client.query(f"views/{view_id}/versions/estimate", **query)
+        click.echo(estimate["duration"], err=True)
+        if trainer is not None and not follow and estimate["workers_online"] == 0:
+            online = workers_of(trainer, 0)
+            click.echo(f"{online}; start it with `{START_TRAINER}`", err=True)
         page = f"{load_settings().require('api_url')}/versions/{version_id}"
         click.echo(f"watch it at {page}", err=True)
         if follow:

@@ -296,6 +296,6 @@ def refuse_wider(
     if held_until is not None and (expires_at is None or expires_at > held_until):
         raise Forbidden(
             f"your own key expires at {moment(held_until)}: give an earlier"
-            " expires_at (in a shell `--days`)",
+            " expires_at (in a terminal `--days`)",
             field="expires_at",
         )

@@ -187,7 +187,7 @@ def refuse_unknown_format(rules: ImportRules, formats: frozenset[str]) -> None:
     """Raises `Invalid` for a format that is none of `formats`."""
     if rules.format not in formats | {AUTO}:
         raise Invalid(
-            f"format is {rules.format!r}; it is {AUTO} or one of {', '.join(sorted(formats))}",
+            f"format is {rules.format!r}; it must be {AUTO} or one of {', '.join(sorted(formats))}",
             field="format",
         )
 
@@ -195,10 +195,10 @@ def refuse_unknown_format(rules: ImportRules, formats: frozenset[str]) -> None:
 def _request(command: RequestImport) -> list[Event]:
     rules = command.rules
     if rules.kind is not None and rules.kind not in KINDS:
-        raise Invalid(f"kind is {rules.kind!r}; it is one of {', '.join(KINDS)}", field="kind")
+        raise Invalid(f"kind must be one of {', '.join(KINDS)}, got {rules.kind!r}", field="kind")
     if rules.unlabelled not in (NEGATIVE, UNANNOTATED):
         raise Invalid(
-            f"unlabelled is {rules.unlabelled!r}; it is {NEGATIVE} or {UNANNOTATED}",
+            f"unlabelled is {rules.unlabelled!r}; it must be {NEGATIVE} or {UNANNOTATED}",
             field="unlabelled",
         )
     if rules.origin is not None and rules.origin not in ORIGINS:

@@ -244,7 +244,7 @@ def create(command: CreateView, parent: View | None) -> list[Event]:
     """Create a view, on its parent if it has one. Raises `Invalid` naming the field."""
     if command.kind not in KINDS:
         raise Invalid(
-            f"kind is {command.kind!r}; it is one of {', '.join(KINDS)}",
+            f"kind must be one of {', '.join(KINDS)}, got {command.kind!r}",
             field="kind",
         )
     name = clean_name(command.name)

@@ -126,10 +126,16 @@ def _number(setting: Number, value: object) -> float:
         raise _refused(setting, value, "a whole number")
     too_small = setting.least is not None and value < setting.least
     if too_small or (setting.most is not None and value > setting.most):
-        low = "any" if setting.least is None else f"{setting.least:g}"
-        high = "any" if setting.most is None else f"{setting.most:g}"
-        raise _refused(setting, value, f"from {low} to {high}")
+        raise _refused(setting, value, _range(setting))
     return int(value) if setting.whole else float(value)
+
+
+def _range(setting: Number) -> str:
+    if setting.most is None:
+        return f"at least {setting.least:g}"
+    if setting.least is None:
+        return f"at most {setting.most:g}"
+    return f"from {setting.least:g} to {setting.most:g}"
 
 
 def _refused(setting: Setting, value: object, right: str) -> Invalid:

@@ -194,7 +194,7 @@ def _register(command: RegisterTrainer, trainer: Trainer | None) -> list[Event]:
         )
     if command.format not in FORMATS:
         raise Invalid(
-            f"format is {command.format!r}; it is one of {', '.join(FORMATS)}",
+            f"format must be one of {', '.join(FORMATS)}, got {command.format!r}",
             field="format",
         )
     _check(command.kinds, command.settings)

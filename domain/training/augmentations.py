@@ -43,7 +43,7 @@ OPERATIONS: Mapping[str, Operation] = {
         0.2,
         (
             _number(
-                "max_delta", "Largest change", 0.05, 0, 1, "Added to all pixels, which are 0 to 1"
+                "max_delta", "Maximum change", 0.05, 0, 1, "Added to all pixels, which are 0 to 1"
             ),
         ),
     ),
@@ -51,18 +51,18 @@ OPERATIONS: Mapping[str, Operation] = {
         "Contrast",
         0.2,
         (
-            _number("minimum", "Least factor", 0.8, 0.5, 1, "Of the distance from the mean"),
-            _number("maximum", "Largest factor", 1.25, 1, 2, "Of the distance from the mean"),
+            _number("minimum", "Minimum factor", 0.8, 0.5, 1, "Of the distance from the mean"),
+            _number("maximum", "Maximum factor", 1.25, 1, 2, "Of the distance from the mean"),
         ),
     ),
     RANDOM_CROP: Operation(
         "Random crop",
         0.5,
         (
-            _number("min_aspect", "Least aspect ratio", 0.75, 0.1, 1, "Width by height"),
-            _number("max_aspect", "Largest aspect ratio", 1.33, 1, 10, "Width by height"),
-            _number("min_area", "Least area", 0.5, 0.05, 1, "As a share of the image"),
-            _number("max_area", "Largest area", 1, 0.05, 1, "As a share of the image"),
+            _number("min_aspect", "Minimum aspect ratio", 0.75, 0.1, 1, "Width by height"),
+            _number("max_aspect", "Maximum aspect ratio", 1.33, 1, 10, "Width by height"),
+            _number("min_area", "Minimum area", 0.5, 0.05, 1, "As a share of the image"),
+            _number("max_area", "Maximum area", 1, 0.05, 1, "As a share of the image"),
         ),
     ),
     PATCH_NOISE: Operation(
@@ -71,7 +71,7 @@ OPERATIONS: Mapping[str, Operation] = {
         (
             _number(
                 "max_deviation",
-                "Largest deviation",
+                "Maximum deviation",
                 0.05,
                 0,
                 2,

@@ -320,7 +320,7 @@ def _images(kind: str, networks: list[Architecture], crops: bool) -> Iterator[Co
     yield Control(
         key="max_expansion_ratio",
         type=NUMBER,
-        label="Largest expansion",
+        label="Maximum expansion",
         help="Maximum oversampling: an epoch becomes at most this many times as long",
         defaults=(Default(2.0),),
         minimum=1.1,

@@ -45,5 +45,5 @@ def with_preset(kind: str, preset: str | None, chosen: Mapping[str, Any]) -> dic
         return given
     presets = {each.key: each.options for each in presets_for(kind)}
     if preset not in presets:
-        raise Invalid(f"preset is {preset!r}; it is one of {', '.join(presets)}", field="preset")
+        raise Invalid(f"preset must be one of {', '.join(presets)}, got {preset!r}", field="preset")
     return {**presets[preset], **given}

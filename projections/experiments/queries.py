@@ -167,9 +167,11 @@ def list_trials(
 def require_known(status: str | None, sort: str) -> None:
     """Raises `Invalid` for a status that no trial has, or an order that is none."""
     if status is not None and status not in STATUSES:
-        raise Invalid(f"status is {status!r}; it is one of {', '.join(STATUSES)}", field="status")
+        raise Invalid(
+            f"status must be one of {', '.join(STATUSES)}, got {status!r}", field="status"
+        )
     if sort not in SORTS:
-        raise Invalid(f"sort is {sort!r}; it is one of {', '.join(SORTS)}", field="sort")
+        raise Invalid(f"sort must be one of {', '.join(SORTS)}, got {sort!r}", field="sort")
 
 
 def curves_of(

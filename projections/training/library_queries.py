@@ -314,7 +314,7 @@ def matching(
 
 def _require_known(field: str, value: str | None, known: Collection[str]) -> None:
     if value is not None and value not in known:
-        raise Invalid(f"{field} is {value!r}; it is one of {', '.join(known)}", field=field)
+        raise Invalid(f"{field} must be one of {', '.join(known)}, got {value!r}", field=field)
 
 
 def list_unfinished(

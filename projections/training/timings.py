@@ -19,13 +19,14 @@ class Timing(msgspec.Struct, frozen=True):
     """Seconds that a worker took for a training image in an epoch, with all that belongs to it.
 
     It is the median of the newest `versions` that were trained to their end, in the place `of`, a
-    view or a project. Those that were stopped, as pruned trials are, spent most of their time on
-    what comes before and after the epochs.
+    view or a project, which ran a median of so many `epochs`. Those that were stopped, as pruned
+    trials are, spent most of their time on what comes before and after the epochs.
     """
 
     seconds: float
     versions: int
     of: str
+    epochs: float
 
 
 def find_timing(
@@ -33,12 +34,16 @@ def find_timing(
     project_id: str,
     view_id: str,
     options: TrainingOptions | None = None,
+    trainer: str | None = None,
 ) -> Timing | None:
     """The timing of a view's trainings, or of its project's if none of its own has ended.
 
-    With `options`, only of those with the same architecture and size of images.
+    With `options`, only of those with the same architecture and size of images; with `trainer`,
+    only of those of that trainer.
     """
     alike = [] if options is None else _alike(options)
+    if trainer is not None:
+        alike.append(versions.c.architecture == trainer)
     for of, column, key in (
         (VIEW, versions.c.view_id, view_id),
         (PROJECT, versions.c.project_id, project_id),
@@ -68,12 +73,14 @@ def find_timing(
             .order_by(versions.c.created_position.desc())
             .limit(NEWEST)
         )
-        took = [
-            float(row.seconds) / (row.train_images * row.iterations_done / row.iterations_per_epoch)
-            for row in connection.execute(query)
-        ]
-        if took:
-            return Timing(statistics.median(took), len(took), of)
+        rows = connection.execute(query).all()
+        if rows:
+            epochs = [row.iterations_done / row.iterations_per_epoch for row in rows]
+            took = [
+                float(row.seconds) / (row.train_images * done)
+                for row, done in zip(rows, epochs, strict=True)
+            ]
+            return Timing(statistics.median(took), len(rows), of, statistics.median(epochs))
     return None
 
 

@@ -37,6 +37,7 @@ from domain.training.messages import (
     StepAdvanced,
 )
 from domain.training.version import FreezeDataset
+from stemma_client.connections import authorities
 from tests.api.decoding import decodes
 from tests.application.training.reports import accept_results
 from tests.waiting import HANG_SECONDS
@@ -65,7 +66,12 @@ class Scene:
             headers=authorization(key),
             timeout=HANG_SECONDS,
             event_hooks={"response": [decodes]},
+            verify=authorities(self.url),
         )
+
+    def nobody(self) -> httpx.Client:
+        """A client of this server without a key."""
+        return httpx.Client(base_url=self.url, timeout=HANG_SECONDS, verify=authorities(self.url))
 
     def person(self, name: str, role: str = "administrator") -> httpx.Client:
         """A client of somebody with a role everywhere, whose account is opened if it is new."""
@@ -88,7 +94,7 @@ class Scene:
 
     def session(self, key: str) -> dict[str, str]:
         """The cookie of a browser that has signed in with a key."""
-        with httpx.Client(base_url=self.url, timeout=HANG_SECONDS) as browser:
+        with self.nobody() as browser:
             browser.post("/api/v1/sessions", json={"key": key}).raise_for_status()
             (cookie,) = browser.cookies.jar
         return {"name": cookie.name, "value": str(cookie.value), "url": self.url}

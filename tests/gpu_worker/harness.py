@@ -26,6 +26,7 @@ from adapters.nats.jetstream import (
 )
 from adapters.settings import Settings
 from adapters.training.control import put_desired_state
+from benchmarks.job_api import DispatchedJobs, serving_jobs
 from domain.training.jobs import Job
 from domain.training.messages import (
     AnyReport,
@@ -40,7 +41,6 @@ from domain.training.messages import (
 )
 from gpu_worker.child import TITLE
 from gpu_worker.worker import run_worker
-from tests.gpu_worker.job_api import DispatchedJobs, serving_jobs
 from tests.waiting import HANG_SECONDS
 
 

@@ -14,8 +14,8 @@ FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 def brightness(
     *,
     takes: int = UINT8,
-    count: int | str = "n",
-    sides: tuple[int | str, int | str] = SIDES,
+    count: str | int | None = "n",
+    sides: tuple[str | int | None, str | int | None] = SIDES,
     scale: float = 1 / 255,
     more: Sequence[NodeProto] = (),
 ) -> bytes:
@@ -104,7 +104,7 @@ def _pixels() -> ValueInfoProto:
 def _model(
     nodes: Sequence[NodeProto],
     inputs: Sequence[ValueInfoProto],
-    gives: Sequence[int | str | None],
+    gives: Sequence[str | int | None],
     constants: Sequence[TensorProto],
 ) -> bytes:
     scores = helper.make_tensor_value_info("scores", FLOAT, gives)

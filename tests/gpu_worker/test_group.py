@@ -3,13 +3,23 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import pytest
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
-from domain.training.messages import AnyReport, Completed, EpochMetrics, Evaluated, Started
+from benchmarks.job_api import serving_job
+from domain.training.messages import (
+    AnyReport,
+    Completed,
+    EpochMetrics,
+    Evaluated,
+    Started,
+    TrainJob,
+)
 from gpu_worker.channel import Assignment
 from gpu_worker.group import Group
 from gpu_worker.process import Child
@@ -22,6 +32,14 @@ from tests.gpu_worker.test_kinds import job_of
 @pytest.fixture
 def nats_url() -> str:
     return ""
+
+
+@contextmanager
+def assigned(job: TrainJob, blobs: BlobStore, settings: Settings) -> Iterator[Assignment]:
+    """A job with its routes, for a child that has no blob store."""
+    with serving_job(job, blobs) as api_url:
+        own = msgspec.structs.replace(settings, api_url=api_url, blobs_url=None)
+        yield Assignment(job, 1, own)
 
 
 async def until_epoch(child: Child, said: list[AnyReport]) -> list[int]:
@@ -64,7 +82,8 @@ def test_two_processes_train_as_one_does(settings: Settings, blobs: BlobStore) -
     one: list[AnyReport] = []
     train_version(msgspec.structs.replace(job, version_id="one"), 1, settings, blobs, one.append)
     in_two = msgspec.structs.replace(settings, processes=2, nats_url=None)
-    two = asyncio.run(carried_out(Assignment(job, 1, in_two)))
+    with assigned(job, blobs, in_two) as assignment:
+        two = asyncio.run(carried_out(assignment))
     alone, together = figures(one), figures(two)
     assert list(alone) == list(together)
     for iteration in range(ITERATIONS_PER_EPOCH):
@@ -82,15 +101,16 @@ def test_none_of_a_group_outlives_the_child(settings: Settings, blobs: BlobStore
     job = job_of("classification", blobs, epochs=200)
     two = msgspec.structs.replace(settings, processes=2, nats_url=None)
 
-    async def scenario() -> None:
-        child = await Child.start(Assignment(job, 1, two))
+    async def scenario(assignment: Assignment) -> None:
+        child = await Child.start(assignment)
         try:
             (other,) = await until_epoch(child, [])
         finally:
             await child.kill()
         await gone(other)
 
-    asyncio.run(scenario())
+    with assigned(job, blobs, two) as assignment:
+        asyncio.run(scenario(assignment))
 
 
 async def started(assignment: Assignment) -> Child:
@@ -108,12 +128,12 @@ def test_trainings_are_forked_by_one_process_and_another_takes_its_place(
     bare = msgspec.structs.replace(settings, nats_url=None)
     job = job_of("classification", blobs, epochs=200)
 
-    async def scenario() -> None:
+    async def scenario(assignment: Assignment) -> None:
         forked_by: list[int] = []
         for _ in range(3):
             if len(forked_by) == 2:
                 os.kill(forked_by[-1], signal.SIGKILL)
-            child = await started(Assignment(job, 1, bare))
+            child = await started(assignment)
             try:
                 async for _ in child.reports():
                     break
@@ -125,7 +145,8 @@ def test_trainings_are_forked_by_one_process_and_another_takes_its_place(
         first, second, third = forked_by
         assert first == second != third
 
-    asyncio.run(scenario())
+    with assigned(job, blobs, bare) as assignment:
+        asyncio.run(scenario(assignment))
 
 
 def test_parts_of_a_batch_weigh_as_many_images_as_they_have() -> None:

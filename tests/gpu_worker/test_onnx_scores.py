@@ -32,7 +32,7 @@ def scores_of(path: Path, content: bytes, shades: list[int], **limits: float) ->
 
 
 @pytest.mark.parametrize("count", ["n", 1, 3])
-def test_every_image_is_scored_in_order(tmp_path: Path, count: int | str) -> None:
+def test_every_image_is_scored_in_order(tmp_path: Path, count: str | int) -> None:
     shades = list(range(0, 256, 15))
     found = scores_of(tmp_path / "model.onnx", brightness(count=count), shades)
     expected = [[shade / 255, 1 - shade / 255] for shade in shades]

@@ -13,26 +13,29 @@ form.addEventListener("submit", (event) => {
   signIn({ key: input.value.trim() });
 });
 
+take();
+// Who opens the address in the tab that shows this page already only changes what follows the #.
+addEventListener("hashchange", take);
+
 // What follows the # is never sent; it is taken out of the address, and so out of the history.
-const given = new URLSearchParams(location.hash.slice(1));
-for (const name of ["code", "key"]) {
-  if (!given.has(name)) continue;
+function take() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const name = ["code", "key", "invitation"].find((one) => given.has(one));
+  if (!name) return;
   history.replaceState(null, "", location.pathname + location.search);
-  signIn({ [name]: given.get(name) });
-  break;
+  if (name === "invitation") showInvitation(given.get(name));
+  else signIn({ [name]: given.get(name) });
 }
 
 // An invitation waits for a click: programs that look at links press no button.
-const invitation = given.get("invitation");
-if (invitation) {
-  history.replaceState(null, "", location.pathname + location.search);
+function showInvitation(invitation) {
   const place = document.querySelector("[data-invitation]");
   place.hidden = false;
   form.hidden = true;
-  place.querySelector("[data-accept]").addEventListener("click", ({ target }) => accept(place, target));
+  place.querySelector("[data-accept]").onclick = ({ target }) => accept(invitation, place, target);
 }
 
-async function accept(place, button) {
+async function accept(invitation, place, button) {
   button.disabled = true;
   try {
     const { key } = await call("POST", "/api/v1/invitations/accept", { body: { invitation } });

@@ -64,7 +64,15 @@ function show() {
     if (shown) showDefault(control, element, standard);
     if (control.key === "architecture") offerStarts(value);
   }
-  showEstimate(form, chosen ? { trainer: chosen } : { preset: preset(), options: JSON.stringify(given) });
+  const choice = chosen
+    ? { trainer: chosen, settings: JSON.stringify(settingsOf(chosen)) }
+    : { preset: preset(), options: JSON.stringify(given) };
+  showEstimate(form, choice);
+}
+
+function settingsOf(name) {
+  const elements = [...form.elements].filter((one) => one.closest("[data-trainer]")?.dataset.trainer === name && one.name);
+  return Object.fromEntries(elements.map((one) => [one.name.replace("settings.", ""), valueOf(one)]));
 }
 
 function at(control) {

@@ -16,9 +16,9 @@ from adapters.health import heartbeats, own_parts, own_port, own_servers
 from adapters.health.health import PartHealth
 from adapters.servers.nats import EmbeddedNats
 from adapters.settings import Settings, SettingsError
+from benchmarks.job_api import serving_jobs
 from gpu_worker.worker import run_worker
 from tests.adapters.running import eventually, kill, running, settings_for
-from tests.gpu_worker.job_api import serving_jobs
 from tests.servers import Database, port_of_its_own
 from tests.waiting import HANG_SECONDS
 

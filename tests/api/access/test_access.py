@@ -15,7 +15,6 @@ from domain.access.account import account_id
 from tests.api.people import People
 from tests.api.scene import Scene
 from tests.system.system import eventually
-from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def project(site: Scene) -> str:
 @pytest.fixture
 def anybody(site: Scene) -> Iterator[httpx.Client]:
     """A client without a key."""
-    with httpx.Client(base_url=site.url, timeout=HANG_SECONDS) as client:
+    with site.nobody() as client:
         yield client
 
 
@@ -307,7 +306,7 @@ def test_refusals_are_counted_with_who_and_why(server: Scene) -> None:
     project = server.project()
     _, client = people.join(("viewer", server.project("Another")))
     who = whoami(client).json()["actor"]
-    with httpx.Client(base_url=server.url, timeout=HANG_SECONDS) as nobody:
+    with server.nobody() as nobody:
         for _ in range(3):
             nobody.get(f"/api/v1/projects/{project}")
     client.get(f"/api/v1/projects/{project}")

@@ -21,7 +21,6 @@ from domain.aggregates import ACCOUNT, KEY
 from tests.api.people import People
 from tests.api.scene import Scene
 from tests.application.scenes import request
-from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +134,7 @@ def browser(people: People) -> Iterator[httpx.Client]:
     """Somebody's browser, whose session the server has read, with the token of its pages."""
     _, client = people.join(("administrator", None))
     key = client.headers["Authorization"].partition(" ")[2]
-    with httpx.Client(base_url=people.site.url, timeout=HANG_SECONDS) as own:
+    with people.site.nobody() as own:
         own.post("/api/v1/sessions", json={"key": key}).raise_for_status()
         page = own.get("/").raise_for_status().text
         own.headers[TOKEN_HEADER] = page.split('name="csrf-token" content="')[1].split('"')[0]

@@ -143,7 +143,7 @@ def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_is_let_in(
     strict: Scene, clock: Clock
 ) -> None:
     wrong = "stemma_" + "0" * 16 + "_" + "0" * 64
-    with httpx.Client(base_url=strict.url, timeout=HANG_SECONDS) as guesser:
+    with strict.nobody() as guesser:
 
         def guess(number: int) -> httpx.Response:
             if number % 2:
@@ -159,7 +159,7 @@ def test_who_is_wrong_too_often_is_told_to_wait_and_who_is_right_is_let_in(
         assert [guess(number).status_code for number in range(2)] == [401, 429]
         assert strict.http.get("/api/v1/whoami").is_success, "from the same address"
         assert guesser.post("/api/v1/sessions", json={"key": KEY}).status_code == 201
-    with httpx.Client(base_url=strict.url, timeout=HANG_SECONDS) as nobody:
+    with strict.nobody() as nobody:
         assert nobody.get("/api/v1/whoami").status_code == 401, "who gives no key guesses none"
 
     def reasons() -> set[str]:

@@ -113,6 +113,7 @@ def test_a_colleague_is_invited_in_three_clicks_and_signs_in_by_the_link(
     page.goto(f"/projects/{project}")
     page.get_by_role("link", name="Members").click()
     page.get_by_role("button", name="Invite").click()
+    expect(page.locator("#invite-name")).to_be_focused()
     page.keyboard.type("hedy")
     page.locator("#invite-role").select_option("trainer")
     expect(page.locator("#invite-project")).to_have_value(project)

@@ -14,7 +14,6 @@ from api.access.sign_in import safe_next
 from domain.access.account import account_id
 from tests.adapters.running import eventually
 from tests.api.scene import KEY, Scene
-from tests.waiting import HANG_SECONDS
 
 CHECKS = (Path(__file__).parents[1] / "pages_checks.js").read_text()
 COOKIE = "stemma_session"
@@ -27,7 +26,7 @@ def key_of(site: Scene, name: str, role: str = "trainer") -> str:
 
 def browser(site: Scene, key: str = KEY) -> httpx.Client:
     """Somebody's browser, signed in: it sends its cookie, and no key."""
-    client = httpx.Client(base_url=site.url, timeout=HANG_SECONDS)
+    client = site.nobody()
     client.post("/api/v1/sessions", json={"key": key}).raise_for_status()
     return client
 
@@ -50,7 +49,7 @@ def test_a_session_may_what_its_key_may_and_no_more(site: Scene) -> None:
 
 
 def test_the_cookie_is_out_of_reach_and_its_token_is_not_kept(site: Scene) -> None:
-    answer = httpx.post(f"{site.url}/api/v1/sessions", json={"key": KEY}, timeout=HANG_SECONDS)
+    answer = site.nobody().post("/api/v1/sessions", json={"key": KEY})
     cookie = answer.headers["Set-Cookie"]
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
     assert KEY not in cookie
@@ -116,9 +115,7 @@ def test_a_session_ends_at_once(site: Scene, end: str) -> None:
 def test_what_is_no_key_signs_nobody_in(site: Scene) -> None:
     other = KEY[:-1] + ("1" if KEY.endswith("0") else "0")
     for wrong in ("", "nonsense", "stemma_a_b", "stemma__", other, KEY.upper()):
-        refused = httpx.post(
-            f"{site.url}/api/v1/sessions", json={"key": wrong}, timeout=HANG_SECONDS
-        )
+        refused = site.nobody().post("/api/v1/sessions", json={"key": wrong})
         assert refused.status_code == 401
         assert "Set-Cookie" not in refused.headers
 

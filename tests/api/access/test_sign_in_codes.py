@@ -14,7 +14,6 @@ from api.access.session_cookies import TOKEN_HEADER
 from cli.main import main
 from tests.api.access.test_sessions import COOKIE, browser, key_of, token_of
 from tests.api.scene import KEY, Scene
-from tests.waiting import HANG_SECONDS
 
 
 def code_for(site: Scene, key: str = KEY) -> str:
@@ -25,12 +24,12 @@ def code_for(site: Scene, key: str = KEY) -> str:
 
 
 def sign_in(site: Scene, **credentials: object) -> httpx.Response:
-    return httpx.post(f"{site.url}/api/v1/sessions", json=credentials, timeout=HANG_SECONDS)
+    return site.nobody().post("/api/v1/sessions", json=credentials)
 
 
 def test_a_code_signs_in_once_with_the_rights_of_the_key(site: Scene) -> None:
     code = code_for(site, key_of(site, "vera", "viewer"))
-    with httpx.Client(base_url=site.url, timeout=HANG_SECONDS) as client:
+    with site.nobody() as client:
         client.post("/api/v1/sessions", json={"code": code}).raise_for_status()
         who = client.get("/api/v1/whoami").json()
     assert (who["actor"], [one["role"] for one in who["roles"]]) == ("vera", ["viewer"])
@@ -90,7 +89,9 @@ def test_a_session_of_somebody_else_is_replaced_only_if_confirmed(site: Scene) -
     client.post("/api/v1/sessions", json={"code": code, "replace": True}).raise_for_status()
     assert client.get("/api/v1/whoami").json()["actor"] == "mallory"
     cookies = {COOKIE: session}
-    old = httpx.get(f"{site.url}/api/v1/whoami", cookies=cookies, timeout=HANG_SECONDS)
+    with site.nobody() as before:
+        before.cookies = cookies
+        old = before.get("/api/v1/whoami")
     assert old.status_code == 401, "the session that was replaced has ended"
 
 
@@ -121,6 +122,18 @@ def test_a_link_asks_before_it_replaces_a_session(
     page.goto(f"/login#{fragment}={secret}")
     page.get_by_role("button", name="Replace session").click()
     expect(page.locator(".who")).to_have_text("mallory")
+    context.close()
+
+
+def test_a_link_signs_in_from_the_sign_in_page_that_is_already_open(
+    site: Scene, chromium: Browser
+) -> None:
+    context = chromium.new_context(base_url=site.url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_label("API key")).to_be_visible()
+    page.goto(f"{page.url}#code={code_for(site, key_of(site, 'vera'))}")
+    expect(page.locator(".who")).to_have_text("vera")
     context.close()
 
 

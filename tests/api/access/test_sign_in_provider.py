@@ -30,9 +30,9 @@ class Organisation:
         self.idp = idp
 
     def browser(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.scene.url, headers={"Accept": "text/html"}, timeout=HANG_SECONDS
-        )
+        client = self.scene.nobody()
+        client.headers["Accept"] = "text/html"
+        return client
 
     def approved(self, browser: httpx.Client, subject: str, to: str = "/") -> str:
         """Where the provider sends a browser back to."""
@@ -239,7 +239,7 @@ def test_the_provider_is_not_asked_of_wrong_answers_without_end(
     strict = msgspec.structs.replace(settings, data=tmp_path, failed_sign_ins=2)
     with (
         serving(strict) as scene,
-        httpx.Client(base_url=scene.url, timeout=HANG_SECONDS) as browser,
+        scene.nobody() as browser,
     ):
         found = []
         for _ in range(4):
@@ -260,7 +260,7 @@ def test_a_provider_that_is_down_is_a_page(
         )
         with (
             serving(settings) as scene,
-            httpx.Client(base_url=scene.url, timeout=HANG_SECONDS) as browser,
+            scene.nobody() as browser,
         ):
             refused = browser.get(BEGIN)
             assert_refused(browser, refused)

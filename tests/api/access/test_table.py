@@ -15,7 +15,6 @@ from tests.api.access.table import QUERIES, RIGHTS, TABLE
 from tests.api.conftest import serving, settings_at
 from tests.api.scene import Scene
 from tests.servers import Database, new_database
-from tests.waiting import HANG_SECONDS
 
 IN, UNKNOWN, FORBIDDEN, HIDDEN = "let in", "401", "403", "404 as if not there"
 HIDDEN_DETAIL = re.compile(r"\b[a-z]+ not found\b")
@@ -155,7 +154,7 @@ def test_every_route_is_in_the_table(tmp_path: Path) -> None:
 
 
 def test_without_a_key_only_what_is_open_opens(doors: Doors) -> None:
-    with httpx.Client(base_url=doors.scene.url, timeout=HANG_SECONDS) as nobody:
+    with doors.scene.nobody() as nobody:
         wrong = [
             row
             for row in rows()

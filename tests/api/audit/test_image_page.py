@@ -65,5 +65,9 @@ def test_only_who_may_read_the_trail_sees_the_history(server: Scene) -> None:
         assert answer.status_code == 200, answer.text
         pages[role] = answer.text
     assert all(">one</a>" in page for page in pages.values())
+    remove = 'data-confirm="Remove '
+    assert remove in pages["annotator"]
+    assert remove not in pages["auditor"]
+    assert not any('data-opens="erase"' in page for page in pages.values())
     assert "data-history" in pages["auditor"]
     assert "data-history" not in pages["annotator"]

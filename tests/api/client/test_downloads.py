@@ -121,7 +121,7 @@ def test_a_part_that_is_moved_away_meanwhile_is_not_written_to(tmp_path: Path) -
 def test_a_digest_is_no_path(client: Stemma, tmp_path: Path) -> None:
     request = operations.get_image_content("any")
     for digest in ("../../elsewhere", "AB" * 32, ""):
-        with pytest.raises(DigestMismatch, match="which is no sha256"):
+        with pytest.raises(DigestMismatch, match="which is not a sha256"):
             download(client.transport, request, tmp_path / "file", digest=digest)
     assert not list(tmp_path.iterdir())
 

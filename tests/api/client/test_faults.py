@@ -204,7 +204,7 @@ def test_what_another_program_answers_is_no_answer(client: Stemma, between: Prox
         client.whoami()
     garbled = doing.answers("200 OK", b"{}", "application/json", "Content-Encoding: gzip")
     between.actions.append(garbled)
-    with pytest.raises(NotStemma, match="not encoded as its headers tell"):
+    with pytest.raises(NotStemma, match="not encoded as its headers declare"):
         client.whoami()
 
 

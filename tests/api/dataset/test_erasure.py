@@ -1,5 +1,6 @@
 """An image erased by whoever asks: by the API, from the page, from the shell."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,20 @@ def profile(server: Scene, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(**server.browsing)
     yield context
     context.close()
+
+
+def test_the_page_asks_and_removes(server: Scene, profile: BrowserContext) -> None:
+    project, image = face(server)
+    page = profile.new_page()
+    page.goto(f"/images/{image}")
+    page.get_by_role("button", name="Remove portrait.png from the project").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Later versions are trained without it")
+    dialog.get_by_role("button", name="Remove image").click()
+    page.wait_for_url(re.compile(f"/projects/{project}"))
+    expect(page.locator('[data-empty="images"]')).to_be_visible()
+    assert server.store.read(0, names=["image.removed"])
+    assert not server.store.read(0, names=["image.erased"])
 
 
 def test_the_page_asks_for_a_reason_and_erases(server: Scene, profile: BrowserContext) -> None:

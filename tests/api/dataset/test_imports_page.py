@@ -53,7 +53,7 @@ def expect_status(page: Page, status: str) -> None:
 def test_an_empty_page_names_the_formats_and_shows_a_layout(site: Scene) -> None:
     project_id = site.project()
     page = get(site, f"/projects/{project_id}/imports")
-    assert "No import yet" in page
+    assert "No imports yet" in page
     for label in imports_page.LABELS.values():
         assert label in page
     assert "├── cat" in page

@@ -61,7 +61,7 @@ def test_an_unknown_status_or_order_of_trials_is_refused(
     laboratory: Laboratory, finished: tuple[str, str], field: str, value: str
 ) -> None:
     path = f"/experiments/{finished[1]}"
-    reason = f"{field} is '{value}'; it is one of "
+    reason = f"{field} must be one of "
     refused = laboratory.site.http.get(f"/api/v1{path}/trials", params={field: value})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
     assert reason in refused.json()["detail"]
@@ -241,7 +241,7 @@ def test_an_experiment_is_estimated_by_trainings_that_ended(laboratory: Laborato
     assert (untimed["trainings"], untimed["epochs"]) == (8, 6)
     assert (untimed["train_images"], untimed["validation_images"]) == (6, 4)
     assert (untimed["seconds"], untimed["timing"]) == (None, None)
-    assert untimed["duration"] == "No training of this project has been timed yet."
+    assert untimed["duration"] == "Duration unknown: no training has completed in this project yet."
     ended = laboratory.site.version(view_id)
     laboratory.site.begin(ended, 1)
     laboratory.site.epoch(ended, 1, of=1)

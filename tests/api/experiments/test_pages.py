@@ -279,7 +279,7 @@ def test_a_preset_is_started_by_keyboard(laboratory: Laboratory, page: Page) -> 
     expect(dialog.locator('[data-part="workers"]')).to_contain_text("workers online is unknown")
     expect(dialog.locator("[data-custom]").first).to_be_hidden()
     expect(dialog.locator("[data-estimate]")).to_contain_text(
-        "No training of this project has been timed"
+        "no training has completed in this project yet"
     )
     page.keyboard.press("ArrowDown")
     expect(summary).to_have_text("24 trainings of at most 9 epochs.")

@@ -13,7 +13,7 @@ from tests.api.scene import Scene
 
 @pytest.fixture
 def anybody(site: Scene) -> httpx.Client:
-    return httpx.Client(base_url=site.url)
+    return site.nobody()
 
 
 def test_a_file_under_the_digest_is_kept(anybody: httpx.Client) -> None:

@@ -170,7 +170,7 @@ def test_unfinished_trainings_of_ones_projects_are_counted(site: Scene) -> None:
 
 
 def test_the_documentation_is_open_and_its_links_lead_somewhere(site: Scene) -> None:
-    with httpx.Client(base_url=site.url) as anyone:
+    with site.nobody() as anyone:
         assert "<h1" in anyone.get("/docs").text
         assert 'id="keys"' in anyone.get("/docs/vision-team/annotating").text
         assert anyone.get("/docs/glossary.md").is_success

@@ -29,15 +29,15 @@ def get(site: Scene, path: str, status: int = 200) -> str:
 
 def test_an_empty_system_says_how_to_make_a_project(server: Scene) -> None:
     page = get(server, "/")
-    assert "No project yet" in page
+    assert "No projects yet" in page
     assert f"curl {server.url}/api/v1/projects --json" in page
 
 
 def test_an_empty_project_says_how_to_upload_and_to_ask(site: Scene) -> None:
     page = get(site, f"/projects/{site.project()}")
-    assert "No image yet" in page
+    assert "No images yet" in page
     assert 'data-upload="/api/v1/projects/' in page
-    assert "No view yet" in page
+    assert "No views yet" in page
 
 
 def test_an_empty_view_says_what_a_training_still_needs(site: Scene) -> None:

@@ -256,7 +256,7 @@ def test_a_version_says_what_it_changed_and_is_drawn_over_another(site: Scene, p
     show(page, site, f"/versions/{second}")
     change = page.locator('[data-part="change"]')
     expect(change).to_contain_text("Changed since Version 1")
-    told = ["Epochs: 6 → 4", "Balancing: off → on", "Largest expansion: not set → 2"]
+    told = ["Epochs: 6 → 4", "Balancing: off → on", "Maximum expansion: not set → 2"]
     assert change.locator("li").all_inner_texts() == told
     expect(page.locator("[data-gain]")).to_have_text("+10.0 points")
     expect(page.locator('[data-option="epochs"] [data-changed]')).to_have_text("4")

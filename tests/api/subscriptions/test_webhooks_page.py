@@ -73,7 +73,7 @@ def test_a_webhook_is_registered_and_its_secret_shown_once(
     expect(page.locator("#hook-url-error")).to_contain_text("not a public address")
     page.get_by_label("URL").fill(receiver.url("page"))
     page.get_by_label("Events", exact=True).fill("view.*\nmodel.*")
-    page.get_by_label("Of", exact=True).select_option(label="Told")
+    page.get_by_label("Project", exact=True).select_option(label="Told")
     page.get_by_role("button", name="Register webhook").click()
     shown = page.get_by_label("It signs the messages")
     expect(shown).to_have_value(re.compile("^whsec_"))

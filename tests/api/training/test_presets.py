@@ -20,6 +20,14 @@ def view(site: Scene) -> str:
     return site.trainable("Presets")[1]
 
 
+@pytest.fixture(scope="module")
+def estimated_trainer(site: Scene) -> None:
+    epochs = {"control": "number", "key": "epochs", "default": 8}
+    form = {"name": "acme/estimated", "kinds": ["classification"], "settings": [epochs]}
+    site.post("/trainers", form)
+    site.visible()
+
+
 def run(site: Scene, *arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, env=site.environment | {"COLUMNS": "400"})
 
@@ -101,9 +109,45 @@ def test_an_estimate_rests_on_trainings_of_the_same_network_and_size(site: Scene
         assert (unknown["seconds"], unknown["timing"]) == (None, None)
 
 
+def test_an_estimate_for_a_trainer_rests_on_its_own_trainings(site: Scene) -> None:
+    """With a setting `epochs` the estimate is for that length, else for that of earlier ones."""
+    _, view = site.trainable("Estimated for trainers")
+    epochs = {"control": "number", "key": "epochs", "default": 8, "whole": True}
+    for name, settings in (("acme/long", [epochs]), ("acme/fixed", [])):
+        form = {"name": name, "kinds": ["classification"], "settings": settings}
+        site.post("/trainers", form)
+        assert for_trainer(site, view, name)["timing"] is None
+        ended = str(site.post(f"/views/{view}/versions", {"trainer": name})["id"])
+        site.begin(ended, 2)
+        site.epoch(ended, 1, of=2)
+        site.epoch(ended, 2, of=2)
+        site.finish(ended)
+    long = for_trainer(site, view, "acme/long", epochs=3)
+    assert (long["timing"]["versions"], long["timing"]["epochs"]) == (1, 2)
+    assert long["seconds"] == pytest.approx(long["timing"]["seconds"] * 6 * 3)
+    assert "by the 1 training of acme/long that completed last in this view" in long["duration"]
+    fixed = for_trainer(site, view, "acme/fixed")
+    assert fixed["seconds"] == pytest.approx(fixed["timing"]["seconds"] * 6 * 2)
+    trained = run(site, "versions", "train", view, "--trainer", "acme/long", "--set", "epochs=1")
+    assert "by the 1 training of acme/long" in trained.stderr
+
+
+def for_trainer(site: Scene, view: str, name: str, **settings: Any) -> Any:
+    query = {"trainer": name, "settings": json.dumps(settings), "at_least": str(site.store.head())}
+    answer = site.http.get(f"/api/v1/views/{view}/versions/estimate", params=query)
+    return answer.raise_for_status().json()
+
+
+@pytest.mark.usefixtures("estimated_trainer")
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("options=x", "options"), ('options={"epochs":0}', "epochs"), ("preset=best", "preset")],
+    [
+        ("options=x", "options"),
+        ('options={"epochs":0}', "epochs"),
+        ("preset=best", "preset"),
+        ("trainer=acme/estimated&settings=x", "settings"),
+        ('trainer=acme/estimated&settings={"epochs":"x"}', "epochs"),
+    ],
 )
 def test_an_estimate_of_what_cannot_be_is_refused(
     site: Scene, view: str, query: str, field: str

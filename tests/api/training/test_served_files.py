@@ -156,6 +156,3 @@ def test_a_wrong_token_and_the_end_of_a_training_are_told_apart(
     with pytest.raises(TrainingEnded):
         store.claim(1)
     store.forget()
-    site.http.post(f"/api/v1/versions/{job.version_id}/retry").raise_for_status()
-    with pytest.raises(TokenRefused):
-        store.claim(1)

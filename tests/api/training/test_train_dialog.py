@@ -160,9 +160,9 @@ def test_defaults_and_what_is_shown_follow_what_is_chosen(site: Scene, page: Pag
     dialog.get_by_label("Resizer").select_option("keep_aspect_ratio")
     expect(dialog.get_by_label("Width")).to_be_hidden()
     expect(dialog.get_by_label("Longest side")).to_have_attribute("placeholder", "512")
-    expect(dialog.get_by_label("Largest expansion")).to_be_hidden()
+    expect(dialog.get_by_label("Maximum expansion")).to_be_hidden()
     dialog.get_by_label("Balancing").check()
-    dialog.get_by_label("Largest expansion").fill("3")
+    dialog.get_by_label("Maximum expansion").fill("3")
     dialog.get_by_label("Iterations").fill("20")
     expect(dialog.get_by_label("Epochs", exact=True)).to_be_hidden()
     assert sent(page, dialog) == {
@@ -246,7 +246,9 @@ def test_a_trainers_form_is_shown_with_its_own_names(site: Scene, page: Page) ->
     expect(dialog.locator("[data-footer]")).to_contain_text("in the queue of acme/forest")
     dialog.get_by_label("Tree depth").fill("0")
     dialog.get_by_role("button", name="Start training").click()
-    expect(dialog.locator(".field-error:visible")).to_contain_text("it must be from 1 to any")
+    expect(dialog.locator(".field-error:visible")).to_contain_text(
+        "depth is 0; it must be at least 1"
+    )
     expect(dialog.get_by_label("Tree depth")).to_be_focused()
     dialog.get_by_label("Tree depth").fill("5")
     dialog.get_by_label("bagging").uncheck()
@@ -259,9 +261,16 @@ def test_a_trainers_form_is_shown_with_its_own_names(site: Scene, page: Page) ->
     expect(page.locator('[data-option="solver"]')).to_have_text("sgd")
     expect(page.locator("dl.facts").first).to_contain_text("Tree depth")
     # The same again, with its settings.
-    site.post(f"/versions/{page.url.rsplit('/', 1)[1]}/cancel", None)
+    version_id = page.url.rsplit("/", 1)[1]
+    site.begin(version_id, 1)
+    site.epoch(version_id, 1, of=1)
+    site.finish(version_id)
+    page.reload()
     page.get_by_role("link", name="Train again with changes").click()
     expect(page.locator("[data-again]")).to_contain_text("With the options of Version 1")
+    expect(dialog.locator('[data-of="duration"]')).to_contain_text(
+        "by the 1 training of acme/forest"
+    )
     with page.expect_request("**/versions") as request:
         dialog.get_by_role("button", name="Start training").click()
     assert request.value.post_data_json == {
@@ -293,7 +302,7 @@ def test_augmentations_are_put_in_order_by_keyboard(site: Scene, page: Page) -> 
         add.select_option(label=label)
         add.press("Tab")
         page.keyboard.press("Enter")
-    expect(dialog.get_by_label("Largest change")).to_be_focused()
+    expect(dialog.get_by_label("Maximum change")).to_be_focused()
     page.keyboard.type("0.25")
     up = dialog.get_by_role("button", name="Move Brightness up")
     up.press("Enter")
@@ -304,14 +313,14 @@ def test_augmentations_are_put_in_order_by_keyboard(site: Scene, page: Page) -> 
     dialog.get_by_role("button", name="Remove Horizontal flip").press("Enter")
     expect(dialog.get_by_role("button", name="Remove Contrast")).to_be_focused()
     expect(add.locator("option[value=contrast]")).to_be_disabled()
-    expect(dialog.get_by_label("Least factor")).to_have_attribute("placeholder", "0.8")
+    expect(dialog.get_by_label("Minimum factor")).to_have_attribute("placeholder", "0.8")
     listed = [{"op": "brightness", "max_delta": 0.25}, {"op": "contrast"}]
     assert sent(page, dialog) == {"augmentations": listed}
     link = page.locator("[data-version] th a")
     link.click()
     fact = page.locator('[data-option="augmentations"]')
     expect(fact).to_have_text(
-        "Brightness (largest change 0.25), Contrast (least factor 0.8, largest factor 1.25)"
+        "Brightness (maximum change 0.25), Contrast (minimum factor 0.8, maximum factor 1.25)"
     )
     expect(page.locator('[data-option="pretrained"]')).to_have_text("Random weights")
 
@@ -333,12 +342,12 @@ def test_a_problem_of_a_parameter_is_shown_at_it(site: Scene, page: Page) -> Non
     dialog = opened(page, site, view_id)
     dialog.get_by_label("Add", exact=True).select_option("random_crop")
     dialog.get_by_role("button", name="Add to Augmentations").click()
-    dialog.get_by_label("Least area").fill("2")
+    dialog.get_by_label("Minimum area").fill("2")
     assert sent(page, dialog)
     told = page.locator("#train-augmentations-random_crop-min_area-error")
     expect(told).to_contain_text("must be from 0.05 to 1")
-    expect(dialog.get_by_label("Least area")).to_be_focused()
-    dialog.get_by_label("Least area").fill("")
+    expect(dialog.get_by_label("Minimum area")).to_be_focused()
+    dialog.get_by_label("Minimum area").fill("")
     dialog.get_by_label("Add", exact=True).select_option("auto_augment")
     dialog.get_by_role("button", name="Add to Augmentations").click()
     dialog.get_by_role("button", name="Start training").click()

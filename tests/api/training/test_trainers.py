@@ -178,6 +178,22 @@ def test_a_version_of_another_trainer_folds_the_options_and_offers_nothing_refus
     assert "Suggest annotations" in site.http.get(f"/versions/{before}").text
 
 
+def test_a_page_offers_predictions_with_the_onnx_weights_of_a_trainer(
+    site: Scene, view: str
+) -> None:
+    register(site, "acme/exporting", format="onnx")
+    version_id = train(site, view, trainer="acme/exporting")
+    site.freeze(version_id)
+    site.report(version_id, Started("gpu-1", "cpu", {}, 0))
+    site.epoch(version_id, 1)
+    site.finish(version_id)
+    site.visible()
+    page = site.http.get(f"/versions/{version_id}").text
+    assert f"stemma predict {version_id}" in page
+    assert "cannot predict" not in page
+    assert "stemma onnx" not in page
+
+
 def test_only_administrators_register(site: Scene, view: str) -> None:
     trainer_id = register(site, "acme/guarded")
     with site.person("tess", "trainer") as client:

@@ -76,7 +76,7 @@ def test_workers_with_what_they_train_and_what_waits(
     assert [one["version"]["version_id"] for one in told["versions"]] == [running, waiting]
     assert told["versions"][0]["progress"]["seconds_left"] > 0
     page = server.http.get("/workers").text
-    assert "2 waiting, 1 running" in page
+    assert "2 queued, 1 running" in page
     assert page.index("a-busy") < page.index("b-idle")
     assert page.count("about ") == 2, "the time left, of the worker and of its version"
     first = server.http.get("/api/v1/workers", params={"limit": 1}).json()

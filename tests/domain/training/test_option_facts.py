@@ -70,7 +70,7 @@ def test_options_are_told_as_people_read_them() -> None:
     assert (shown["initial_learning_rate"], shown["width"]) == ("0.0000002", "224 px")
     assert (shown["epochs"], shown["balancing"]) == ("6", "on")
     assert shown["augmentations"] == (
-        "Vertical flip, Contrast (least factor 0.8, largest factor 1.5)"
+        "Vertical flip, Contrast (minimum factor 0.8, maximum factor 1.5)"
     )
     assert shown["pretrained"] == "Random weights"
     assert "pretrained" not in told("tagging", resolve_options("tagging", {"start_from": "v"}))

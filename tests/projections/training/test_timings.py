@@ -50,14 +50,14 @@ def trained(engine: Engine) -> Iterator[Trained]:
 
 def test_a_view_has_the_median_of_its_own_trainings(trained: Trained) -> None:
     # A second passes between two events: three from the start to the end, for 16 images.
-    assert trained("a") == Timing(3 / 16, 1, VIEW)
-    assert trained("b", events=1) == Timing(3.5 / 16, 2, VIEW)
-    assert trained("c", events=16) == Timing(4 / 16, 3, VIEW)
+    assert trained("a") == Timing(3 / 16, 1, VIEW, 2.0)
+    assert trained("b", events=1) == Timing(3.5 / 16, 2, VIEW, 2.0)
+    assert trained("c", events=16) == Timing(4 / 16, 3, VIEW, 2.0)
 
 
 def test_without_its_own_it_has_those_of_the_project(trained: Trained) -> None:
-    assert trained("a", view="other", events=2) == Timing(5 / 16, 1, PROJECT)
-    assert trained("b") == Timing(3 / 16, 1, VIEW)
+    assert trained("a", view="other", events=2) == Timing(5 / 16, 1, PROJECT, 2.0)
+    assert trained("b") == Timing(3 / 16, 1, VIEW, 2.0)
 
 
 def test_what_failed_was_stopped_or_taken_up_again_is_not_timed(trained: Trained) -> None:

@@ -1,5 +1,6 @@
-"""The API's routes of jobs, for jobs that a test has dispatched without a log."""
+"""The API's routes of jobs, for jobs that a benchmark or a test sends without a log."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from api.http.problems import HANDLERS
 from api.operations.health import HealthController
 from api.training.jobs import JobController
 from domain.training.jobs import Job, OnnxJob, PredictJob, purpose_of
-from tests.waiting import HANG_SECONDS
 
 
 class DispatchedJobs(JobAccess):
@@ -95,4 +95,14 @@ def serving_jobs(blobs: BlobStore, port: int) -> Iterator[DispatchedJobs]:
         yield jobs
     finally:
         server.should_exit = True
-        thread.join(HANG_SECONDS)
+        thread.join()
+
+
+@contextmanager
+def serving_job(job: Job, blobs: BlobStore) -> Iterator[str]:
+    """Serve the routes of one job at a free port; the address of the API."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with serving_jobs(blobs, port) as jobs:
+        jobs.add(job)
+        yield f"http://127.0.0.1:{port}"
