@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from gpu_worker.onnx_limits import (
@@ -104,7 +103,7 @@ class Network:
         return kept
 
 
-def _refuse_other_files(model: Message) -> None:
+def _refuse_other_files(model: Any) -> None:
     """Raises `NotAsAgreed` for a file that would read others."""
     for message in _messages(model):
         if isinstance(message, onnx.TensorProto) and (
@@ -113,11 +112,12 @@ def _refuse_other_files(model: Message) -> None:
             raise NotAsAgreed("the file has its weights in other files; save them inside of it")
 
 
-def _messages(message: Message) -> Iterator[Message]:
+def _messages(message: Any) -> Iterator[Any]:
+    """A message of protocol buffers, and all that are in it."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for one in [value] if isinstance(value, Message) else value:
+            for one in [value] if hasattr(value, "ListFields") else value:
                 yield from _messages(one)
 
 
