@@ -31,6 +31,14 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def difference(share: float) -> str:
+    """A difference of two shares in percentage points, with a sign unless it is 0."""
+    points = round(100 * share, 1)
+    if not points:
+        return "0.0"
+    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def estimate(seconds: float) -> str:
     """A duration that is known roughly: without its smaller unit from ten of the larger one."""
     larger, unit, *smaller = duration(seconds).split()

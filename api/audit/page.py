@@ -61,11 +61,6 @@ class TrailPage(Page, frozen=True, kw_only=True):
     def narrowed(self) -> bool:
         return msgspec.structs.replace(self.filters, order="newest") != TrailQuery()
 
-    @property
-    def more_open(self) -> bool:
-        query = self.filters
-        return any((query.stream, query.view, query.model, query.version))
-
     def address(self, **others: str) -> str:
         return _address(self.filters, **others)
 

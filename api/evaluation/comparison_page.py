@@ -28,6 +28,7 @@ from api.pages.html import render
 from domain.access.roles import Right
 from domain.aggregates import VERSION
 from domain.errors import Conflict
+from domain.training.option_facts import differing, facts_to_compare
 from projections.dataset.queries import ImageRow
 from projections.training.evaluations import EVALUATIONS, find_evaluations
 from projections.training.library_queries import VersionFilter, VersionRow, list_versions
@@ -44,9 +45,11 @@ class ChooseOtherPage(VersionPart, frozen=True, kw_only=True):
 
 
 class ComparePage(VersionPart, frozen=True, kw_only=True):
-    """Two versions; `change` restricts the images to one kind of change."""
+    """Two versions; `change` restricts the images to one kind of change. `options` that differ
+    have the label of each, and the texts of both."""
 
     comparison: ComparisonView
+    options: list[tuple[str, list[str]]]
     corrected: CorrectedView
     others: list[VersionRow]
     change: str
@@ -124,6 +127,14 @@ class ComparePages(Controller):
             **msgspec.structs.asdict(around),
             api=f"/api/v1/versions/{version_id}/compare/{other_id}",
             comparison=comparison,
+            options=differing(
+                [
+                    facts_to_compare(
+                        around.view.kind, one.options, one.trainer, adopted=one.adopted
+                    )
+                    for one in (comparison.first, comparison.second)
+                ]
+            ),
             corrected=corrected,
             others=_others(backend, around.version),
             change=change,

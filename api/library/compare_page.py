@@ -17,7 +17,7 @@ from api.pages.past import Moment, at_position, moment_of
 from domain.access.roles import Right
 from domain.errors import Invalid, NotFound
 from domain.training.architectures import ARCHITECTURES
-from domain.training.option_facts import Fact, differing, facts_of, facts_of_trainer
+from domain.training.option_facts import differing, facts_to_compare
 from projections.dataset.catalog import CATALOG, ProjectRow, ViewRow, find_project, find_view
 from projections.training.library_queries import VersionRow, find_model, find_version
 from projections.training.metric_history import (
@@ -134,7 +134,12 @@ class CompareVersionsPages(Controller):
             versions=rows,
             models=names,
             curves=curves,
-            options=differing([_facts(view.kind, row) for row in rows]),
+            options=differing(
+                [
+                    facts_to_compare(view.kind, row.options, row.trainer, adopted=row.adopted)
+                    for row in rows
+                ]
+            ),
             architectures={key: entry.label for key, entry in ARCHITECTURES.items()},
         )
         return render("library/compare.html", page)
@@ -152,9 +157,3 @@ def _curves(
 def _curve(series: Series, per_epoch: int) -> Curve:
     epochs = [iteration / per_epoch for iteration in series.iterations]
     return epochs, [value if math.isfinite(value) else None for value in series.values]
-
-
-def _facts(kind: str, version: VersionRow) -> list[Fact]:
-    if version.trainer is not None:
-        return facts_of_trainer(version.trainer, adopted=version.adopted)
-    return facts_of(kind, version.options)

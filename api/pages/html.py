@@ -15,7 +15,7 @@ from litestar.response import Redirect, Template
 from api.http.problems import Problem
 from api.pages.assets import address
 from domain.errors import Unauthenticated
-from domain.formatting import counted, duration, estimate, moment, number, percent, size
+from domain.formatting import counted, difference, duration, estimate, moment, number, percent, size
 from domain.library.view import CLASSIFICATION
 from domain.training.form_controls import plain
 
@@ -69,6 +69,7 @@ def prepare(engine: JinjaTemplateEngine) -> None:
         "iso": iso,
         "lasting": duration,
         "number": number,
+        "difference": difference,
         "percent": percent,
         "plain": plain,
         "short_digests": short_digests,

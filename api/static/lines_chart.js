@@ -8,6 +8,12 @@ export function colour(property) {
   return getComputedStyle(document.documentElement).getPropertyValue(property).trim();
 }
 
+// As much as the longest value on the vertical axis takes.
+function room(_, values) {
+  const longest = Math.max(0, ...(values ?? []).map(({ length }) => length));
+  return Math.max(44, 16 + 0.62 * FONT * longest);
+}
+
 export class LinesChart {
   #plot;
   #drawing = false;
@@ -97,7 +103,7 @@ export class LinesChart {
       },
       axes: [
         { ...axis, label: this.xName, labelSize: 16, labelFont: axis.font, size: 30, incrs: this.isWhole ? [1, 2, 5, 10, 20, 50, 100, 200, 500] : undefined },
-        { ...axis, size: 52, values: (_, values) => values.map((value) => (value === null ? "" : (this.text ?? short)(value))) },
+        { ...axis, size: room, values: (_, values) => values.map((value) => (value === null ? "" : (this.text ?? short)(value))) },
       ],
       series: [
         { label: this.xName, value: (_, value) => (value === null ? "–" : short(value)) },

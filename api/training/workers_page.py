@@ -20,7 +20,7 @@ from domain.training.messages import WorkerPresence
 from projections.dataset.catalog import CATALOG, find_project, find_view, list_projects
 from projections.engine.failing import Failing, failing_among
 from projections.registry import READ_MODELS
-from projections.training.library_queries import find_version
+from projections.training.library_queries import VersionRow, find_version
 from projections.training.models_library import MODELS_LIBRARY
 from projections.training.trainers import TRAINERS, TrainerRow, list_trainers
 from projections.training.version_progress import VERSION_PROGRESS, find_progress
@@ -57,6 +57,11 @@ class WorkersPage(Page, frozen=True, kw_only=True):
 
     def seeds_of(self, trainer: TrainerRow) -> list[IssuedSeed]:
         return [seed for seed in self.seeds or () if seed.trainer_id == trainer.trainer_id]
+
+    def taken_by(self, version: VersionRow) -> str | None:
+        """The worker that has taken a version, also before its first report."""
+        online = self.pool.workers if self.pool else ()
+        return next((one.worker for one in online if one.version_id == version.version_id), None)
 
     def at(self, worker: WorkerPresence) -> UnfinishedVersion | None:
         return None if worker.version_id is None else self.trained.get(worker.version_id)

@@ -58,6 +58,15 @@ def facts_of_trainer(
     ]
 
 
+def facts_to_compare(
+    kind: str, options: TrainingOptions, use: TrainerUse | None, *, adopted: bool
+) -> list[Fact]:
+    """The facts of a version, to be compared with those of others."""
+    if use is not None:
+        return facts_of_trainer(use, adopted=adopted)
+    return facts_of(kind, options)
+
+
 def differing(versions: Sequence[Sequence[Fact]]) -> list[tuple[str, list[str]]]:
     """The options that are not the same in all versions: the label, and the text of each."""
     by_version = [{fact.key: fact for fact in facts} for facts in versions]

@@ -89,7 +89,7 @@ function show(next) {
   const { image } = work;
   stage.show(image, pictures.of(image));
   one("name").textContent = image.file_name;
-  one("split").textContent = image.split;
+  one("split").textContent = messages.SPLITS[image.split];
   one("details").href = `/images/${image.image_id}`;
   waiting = false;
   shownAt = performance.now();

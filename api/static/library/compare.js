@@ -18,7 +18,7 @@ const lines = () => versions.map(({ name, series }, place) => {
 });
 
 const chart = new LinesChart(figure.querySelector(".plot"), {
-  xName: EPOCH, lines: lines(), fromZero: !isShare(), text: isShare() ? inPercent : undefined,
+  xName: EPOCH, isWhole: true, lines: lines(), fromZero: !isShare(), text: isShare() ? inPercent : undefined,
 });
 const show = () => {
   const isLog = document.querySelector("[data-log]").checked && !isShare();

@@ -12,6 +12,8 @@ export const reviewed = (reviewer) => `, reviewed by ${reviewer}`;
 export const YOU = "you";
 export const inFilmstrip = (name, annotated) => `${name}, ${annotated ? "annotated" : "not annotated"}`;
 
+export const SPLITS = { train: "training", validation: "validation", test: "test" };
+
 // How the image that is shown is saved; they follow its split, so they begin with a small letter.
 export const STATES = {
   saving: "saving…",

@@ -210,7 +210,7 @@ def test_versions_are_compared(site: Scene, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Version 1 and Version 2")
     assert page.url.endswith(f"/versions/{first}/compare/{second}")
     expect(page.locator("[data-warning]")).to_contain_text("different images")
-    expect(page.locator('[data-option="seed"]')).to_have_text(re.compile(r"seed\s*1\s*2"))
+    expect(page.locator('[data-option="Seed"]')).to_have_text(re.compile(r"Seed\s*1\s*2"))
     assert shown(page) == asked.images[:2]
     page.get_by_role("link", name="Broken 1").click()
     expect(page.locator("[data-image]")).to_have_count(1)

@@ -7,7 +7,7 @@ import pytest
 from api.dataset import projects_page
 from api.overview import home_page
 from api.pages.html import ago
-from domain.formatting import duration, estimate
+from domain.formatting import difference, duration, estimate
 from domain.training.messages import Failed
 from tests.api.scene import Scene
 
@@ -204,3 +204,11 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
 )
 def test_estimates_have_no_needless_unit(seconds: float, text: str) -> None:
     assert estimate(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0151, "+1.5"), (-0.032, "\N{MINUS SIGN}3.2"), (-0.0001, "0.0"), (0, "0.0")],
+)
+def test_a_difference_of_nothing_has_no_sign(share: float, text: str) -> None:
+    assert difference(share) == text
