@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from adapters.postgres.migrate import migrate
 from adapters.postgres.postgres import engine_for
 from adapters.processes.loading import collect_rarely
-from adapters.servers.postgres import EmbeddedPostgres
+from adapters.servers.postgres import DATABASE, EmbeddedPostgres
 from application.log.store import Store
 from gpu_worker.compiler import stand_in
 from tests.servers import Database, new_database
@@ -107,8 +106,7 @@ def _pillows_own_limit() -> None:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: EmbeddedPostgres) -> Iterator[str]:
-    with new_database(postgres) as made:
-        migrate(made.admin_url, made.app_url)
+    with new_database(postgres, DATABASE) as made:
         yield made.name
 
 

@@ -24,6 +24,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from adapters.postgres.migrate import migrate
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import ADMIN, APPLICATION, EmbeddedPostgres
 
@@ -64,10 +65,12 @@ class Database:
 
 @pytest.fixture(scope="session")
 def initialised() -> Iterator[Path]:
-    """A data folder in which both servers have run once; copied, it saves a test the initdb."""
+    """A data folder in which both servers have run once, with a migrated database; copied, it saves
+    a test the initdb and the migrations."""
     with server_folder() as folder:
         with EmbeddedPostgres(folder) as server, EmbeddedNats(folder):
             _hash_passwords_once(server)
+            migrate(server.admin_url, server.app_url)
         yield folder
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.settings import read_runtime
+from benchmarks.database import copy_prepared
 from benchmarks.dataset.importing import write_source
 from benchmarks.measurements import Expected, Measurement, quantile
 from benchmarks.operations.start import await_ready
@@ -30,6 +31,7 @@ def run(quick: bool) -> list[Measurement]:
     """One client makes projects and reads each, with all services running."""
     images = QUICK_IMAGES if quick else IMAGES
     with data_folder() as folder:
+        copy_prepared(folder)
         settings = {
             "STEMMA_DATA": str(folder),
             "STEMMA_RATE_LIMIT": "0",

@@ -11,6 +11,7 @@ import psycopg
 
 from adapters.settings import Runtime, read_runtime
 from benchmarks.calls import quantiles
+from benchmarks.database import copy_prepared
 from benchmarks.measurements import Measurement
 from benchmarks.operations.start import await_ready
 from benchmarks.processes import data_folder, stemma
@@ -29,6 +30,7 @@ def run(quick: bool) -> list[Measurement]:
     commands = QUICK_COMMANDS if quick else COMMANDS
     settle = QUICK_SETTLE_SECONDS if quick else SETTLE_SECONDS
     with data_folder() as folder:
+        copy_prepared(folder)
         log = folder / "up.log"
         with stemma("up", log=log, settings={"STEMMA_DATA": str(folder)}) as process:
             await_ready(process, log)

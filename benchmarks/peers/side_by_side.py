@@ -12,7 +12,7 @@ from api.sampled_charts import MOST_CHARTS
 from application.access.first_key import give_key
 from application.log.store import Store
 from benchmarks.calls import quantiles
-from benchmarks.database import migrated_postgres, opened
+from benchmarks.database import copy_prepared, migrated_postgres, opened
 from benchmarks.measurements import Expected, Measurement
 from benchmarks.operations.start import await_ready
 from benchmarks.peers.cpu import cpu_of
@@ -71,6 +71,7 @@ def _shares(p50: float, p99: float | None = None) -> dict[str, Expected]:
 
 def _commands(mlflow: Mlflow, quick: bool) -> Iterator[Measurement]:
     with data_folder() as folder:
+        copy_prepared(folder)
         settings = {"STEMMA_DATA": str(folder), "STEMMA_RATE_LIMIT": "0"}
         log = folder / "up.log"
         with stemma("up", log=log, settings=settings) as process:

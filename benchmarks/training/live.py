@@ -20,6 +20,7 @@ from adapters.nats.login import NatsLogin
 from adapters.settings import Runtime, read_runtime
 from adapters.training.job_key import job_tokens
 from application.log.store import Store
+from benchmarks.database import copy_prepared
 from benchmarks.measurements import Measurement, quantile
 from benchmarks.operations.start import await_ready
 from benchmarks.processes import data_folder, stemma
@@ -42,6 +43,7 @@ def run(quick: bool) -> list[Measurement]:
     """Milliseconds until the client has received the iteration of a report."""
     reports = QUICK_REPORTS if quick else REPORTS
     with data_folder() as folder:
+        copy_prepared(folder)
         log = folder / "up.log"
         with stemma("up", log=log, settings={"STEMMA_DATA": str(folder)}) as process:
             await_ready(process, log)

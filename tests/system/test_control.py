@@ -79,9 +79,9 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
+def lab(initialised: Path) -> Iterator[Lab]:
     with (
-        server_folder() as folder,
+        server_folder(initialised) as folder,
         running_system(Path(folder)) as system,
         system.client() as client,
     ):

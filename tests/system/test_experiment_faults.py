@@ -44,8 +44,11 @@ BODY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[RunningSystem]:
-    with server_folder() as folder, running_system(Path(folder), separate=True) as system:
+def system(initialised: Path) -> Iterator[RunningSystem]:
+    with (
+        server_folder(initialised) as folder,
+        running_system(Path(folder), separate=True) as system,
+    ):
         yield system
 
 

@@ -47,8 +47,11 @@ class Digits:
 
 
 @pytest.fixture(scope="module")
-def digits() -> Iterator[Digits]:
-    with server_folder() as folder, running_system(Path(folder), separate=True) as system:
+def digits(initialised: Path) -> Iterator[Digits]:
+    with (
+        server_folder(initialised) as folder,
+        running_system(Path(folder), separate=True) as system,
+    ):
         yield Digits(system)
 
 

@@ -20,8 +20,8 @@ IMAGES = 1300
 
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[RunningSystem]:
-    with server_folder() as folder, running_system(Path(folder)) as running:
+def system(initialised: Path) -> Iterator[RunningSystem]:
+    with server_folder(initialised) as folder, running_system(Path(folder)) as running:
         yield running
 
 

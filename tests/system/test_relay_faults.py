@@ -18,7 +18,6 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from adapters.nats.jetstream import EVENTS, connect
 from adapters.parts import run_parts
-from adapters.postgres.migrate import migrate
 from adapters.servers.embedded import EmbeddedServer
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
@@ -151,7 +150,6 @@ def _write(store: Store, stream: str, choose: random.Random, stop: threading.Eve
 @pytest.fixture
 def database(private_postgres: EmbeddedPostgres) -> Database:
     """The private server's own database: it is the server that is killed."""
-    migrate(private_postgres.admin_url, private_postgres.app_url)
     return Database("stemma", private_postgres.admin_url, private_postgres.app_url)
 
 

@@ -29,8 +29,8 @@ SEEDS = f"trainers/{trainer_id(NAME)}/seeds"
 
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[RunningSystem]:
-    with server_folder() as folder, running_system(Path(folder)) as system:
+def system(initialised: Path) -> Iterator[RunningSystem]:
+    with server_folder(initialised) as folder, running_system(Path(folder)) as system:
         yield system
 
 

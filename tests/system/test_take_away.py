@@ -78,8 +78,8 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained() -> Iterator[Trained]:
-    with server_folder() as folder, running_system(Path(folder)) as system:
+def trained(initialised: Path) -> Iterator[Trained]:
+    with server_folder(initialised) as folder, running_system(Path(folder)) as system:
         yield Trained(system)
 
 

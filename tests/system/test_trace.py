@@ -33,10 +33,10 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def system(collector: Collector) -> Iterator[RunningSystem]:
+def system(initialised: Path, collector: Collector) -> Iterator[RunningSystem]:
     with (
         pytest.MonkeyPatch.context() as patch,
-        server_folder() as folder,
+        server_folder(initialised) as folder,
     ):
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")

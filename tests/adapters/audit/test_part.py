@@ -10,7 +10,6 @@ from nats.js import JetStreamContext
 
 from adapters.audit.signing import open_checkpoint
 from adapters.nats.jetstream import CHECKPOINT_SUBJECT, CHECKPOINTS, ensure_streams
-from adapters.postgres.migrate import migrate
 from adapters.servers.nats import EmbeddedNats
 from adapters.servers.postgres import EmbeddedPostgres
 from adapters.settings import Settings
@@ -106,7 +105,6 @@ def test_it_survives_a_restart_of_postgresql(
     private_postgres: EmbeddedPostgres, nats_url: str, tmp_path: Path
 ) -> None:
     server = private_postgres
-    migrate(server.admin_url, server.app_url)
     database = Database("stemma", server.admin_url, server.app_url)
     settings = settings_for(database, nats_url, tmp_path)
     signed = signed_by(settings, database)

@@ -17,7 +17,6 @@ from PIL import Image
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters.postgres.migrate import migrate
 from adapters.servers.postgres import ADMIN, APPLICATION, EmbeddedPostgres
 from api.backend import THREADS
 from api.http.unavailable import reason_of
@@ -51,7 +50,6 @@ def ask(client: httpx.Client, row: Row) -> httpx.Response:
 def test_without_a_database_requests_are_told_to_come_again(
     private_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    migrate(private_postgres.admin_url, private_postgres.app_url)
     urls = private_postgres.url(ADMIN), private_postgres.url(APPLICATION)
     database = Database("stemma", *urls)
     with serving(settings_at(database, tmp_path)) as scene:

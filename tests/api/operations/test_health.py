@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from adapters.health import heartbeats, overview
 from adapters.nats.jetstream import JOBS, WORKERS_BUCKET, job_consumer, job_subject
-from adapters.postgres.migrate import migrate
 from adapters.postgres.postgres import passing_engine
 from adapters.servers.embedded import EmbeddedServer
 from adapters.servers.nats import EmbeddedNats
@@ -86,7 +85,6 @@ def world(initialised: Path) -> Iterator[World]:
         patch.setattr(overview, "FRESH_SECONDS", 0.0)
         patch.setattr(overview, "PATIENCE_SECONDS", HANG_SECONDS)
         patch.setattr(health, "FAILED_LATELY_SECONDS", 1.0)
-        migrate(postgres.admin_url, postgres.app_url)
         database = Database("stemma", postgres.url(ADMIN), postgres.url(APPLICATION))
         settings = settings_at(database, folder, nats_url=nats.url, log_checkpoint_seconds=0.1)
         others = [part for part in SERVICES if part != "eraser"]
