@@ -212,6 +212,11 @@ def test_versions_are_compared(site: Scene, page: Page) -> None:
     expect(page.locator("[data-warning]")).to_contain_text("different images")
     expect(page.locator('[data-option="Seed"]')).to_have_text(re.compile(r"Seed\s*1\s*2"))
     assert shown(page) == asked.images[:2]
+    # Each value has a cell and headings of its own.
+    concept = page.locator("tr[data-part^=concept-]").first
+    assert all(len(text.split()) == 1 for text in concept.locator("td").all_inner_texts())
+    expect(concept.locator("td")).to_have_count(12)
+    expect(page.get_by_role("columnheader", name="Difference")).to_have_count(5)
     page.get_by_role("link", name="Broken 1").click()
     expect(page.locator("[data-image]")).to_have_count(1)
     assert shown(page) == [asked.images[0]]
@@ -308,6 +313,7 @@ def test_a_detection_is_told_by_its_map(site: Scene) -> None:
     assert "Validation mAP" in text
     assert "37.5%" in text
     assert "mAP (validation)" in text
+    assert "as COCO defines it, at IoU thresholds from 0.50 to 0.95" in text
     assert "Accuracy (validation)" not in text
     library = get(site, f"/views/{asked.view_id}")
     assert "Validation mAP of the saved checkpoint" in library

@@ -119,6 +119,26 @@ def test_tabs_lead_through_a_project_and_a_view(site: Scene, page: Page) -> None
     expect(page.locator(".history")).to_contain_text(f"GET /api/v1/views/{view}/models")
 
 
+def test_a_phone_shows_where_the_page_belongs_in_one_line(site: Scene, page: Page) -> None:
+    _, view = site.trainable("On a phone")
+    version = site.version(view)
+    site.visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/versions/{version}")
+    way = page.get_by_role("navigation", name="You are here").get_by_role("listitem")
+    expect(way.filter(visible=True)).to_have_text(["Which digit", "Version 1"])
+    history = page.get_by_text("History · API")
+    tops = [one.bounding_box() for one in (way.last, history)]
+    assert all(tops)
+    assert abs(tops[0]["y"] - tops[1]["y"]) < 12  # type: ignore[index]
+
+
+def test_public_pages_lead_back_to_the_projects(page: Page) -> None:
+    page.goto("/docs")
+    page.get_by_role("navigation", name="Everywhere").get_by_role("link", name="Projects").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Projects")
+
+
 def test_times_are_exact_in_local_time_and_in_utc(site: Scene, page: Page) -> None:
     project = site.project("Timed")
     site.visible()
