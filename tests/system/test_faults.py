@@ -81,7 +81,8 @@ def test_a_worker_killed_at_a_random_point_changes_nothing(digits: Digits) -> No
 
 
 def test_a_worker_is_given_neither_the_database_nor_the_blob_store(digits: Digits) -> None:
-    environment = Path(f"/proc/{digits.system.pid('worker')}/environ").read_text(encoding="utf-8")
+    worker = eventually(lambda: digits.system.pid("worker"), "the worker runs")
+    environment = Path(f"/proc/{worker}/environ").read_text(encoding="utf-8")
     given = {entry.partition("=")[0] for entry in environment.split("\0")}
     assert "STEMMA_NATS_URL" in given
     assert not given & {"STEMMA_DATABASE_URL", "STEMMA_DATABASE_ADMIN_URL", "STEMMA_BLOBS_URL"}
