@@ -92,7 +92,7 @@ def is_dropped(lab: Lab, version_id: str, child: int | None) -> None:
     """The worker has ended the child in mid-training: it has not come to the training's end."""
     eventually(lambda: lab.system.pid("child") != child, "the child is gone")
     log = lab.system.data / "logs" / "worker.log"
-    eventually(lambda: f"job {version_id}:1 is cancelled" in log.read_text(), "the job is dropped")
+    eventually(lambda: f"job {version_id}:1 is over" in log.read_text(), "the job is dropped")
 
 
 def test_a_training_is_cancelled_and_the_next_one_is_trained(lab: Lab) -> None:
