@@ -214,7 +214,7 @@ class Delivery:
         await send_ack(self._message.ack_sync(_ACK_SECONDS))
 
     def _store(self, patience: float = 0.0) -> JobStore:
-        """What the server stores of the job. It is asked once, or again for some seconds."""
+        """What the server stores of the job. Requests are repeated for `patience` seconds."""
         return JobStore(self._job, self._settings.require("api_url"), patience)
 
     async def _forward(self, child: Child) -> None:

@@ -20,7 +20,7 @@ from domain.training.messages import ManifestLine, TrainJob
 from stemma_trainer.store import JobStore
 
 PATIENCE_SECONDS = 15.0
-"""After so long without an answer the job is handed back, once the server can store files again."""
+"""After this time without an answer the job is handed back, once the server stores files again."""
 
 PACK = 64
 """Images that are fetched at once."""

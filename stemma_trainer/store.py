@@ -184,7 +184,7 @@ def _uses_proxy(api_url: str) -> bool:
 
 
 def _is_damaged(response: httpx.Response) -> bool:
-    """Whether the server has lost what is asked for: to repeat the request is no use."""
+    """Whether the server has lost what is requested: to repeat the request is no use."""
     return response.status_code == 500 and _DAMAGED in response.text
 
 

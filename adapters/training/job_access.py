@@ -53,7 +53,7 @@ _OTHERS: Mapping[type, Purpose] = {
 class OpenJob(msgspec.Struct, frozen=True):
     """A job, as the log has it; a `failed` training may be retried. `files` are those besides the
     images that its version names. With `by_trainer` it is for a trainer's worker to predict: it is
-    not told what is true of the images, and stores predictions alone."""
+    given no annotations of the images, and stores predictions alone."""
 
     version_id: str
     attempt: int

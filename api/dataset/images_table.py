@@ -123,7 +123,7 @@ def _offsets(lengths: Any) -> Any:
 
 
 def _strings(content: bytes, count: int) -> Any:
-    """So many texts. Raises `HoldsSeparator`."""
+    """A column of `count` texts. Raises `HoldsSeparator`."""
     import numpy as np
     import pyarrow as pa
 

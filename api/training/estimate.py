@@ -99,8 +99,8 @@ class BuiltIn(NamedTuple):
 class Planned(NamedTuple):
     """A training, as far as its duration depends on it.
 
-    It runs so many `epochs`, or shows so many images, `shown`; with neither it is assumed to run as
-    many epochs as earlier ones. With `patience` it can end earlier.
+    `epochs` is how many it runs, or `shown` how many images it shows; with neither it is assumed to
+    run as many epochs as earlier ones. With `patience` it can end earlier.
     """
 
     description: str

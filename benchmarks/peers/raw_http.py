@@ -99,8 +99,8 @@ class Client:
         return json.loads(self.send(self.written(method, path, body)))
 
     def hammer(self, written: bytes, connections: int, seconds: float) -> float:
-        """Answers a second to requests that as many connections send, each after its answer, for so
-        many seconds and at least one answer."""
+        """Answers a second to requests that as many connections send, each after its answer, for
+        `seconds` and at least one answer."""
         with _connected(self._connect, connections) as (selector, sockets):
             answers = {one: Answer() for one in sockets}
             for each in sockets:

@@ -20,8 +20,8 @@ def is_predicted_by_trainer(
     """Whether a worker of the trainer predicts, and not one of Stemma's.
 
     The checkpoint has `size` bytes; `predicts` and `retired` are those of the trainer now. A
-    trainer that offers a predictor is asked; Stemma's own workers predict by ONNX files alone, and
-    without boxes. Raises `Conflict` if nobody can, with what to offer.
+    trainer that offers a predictor gets the request; Stemma's own workers predict by ONNX files
+    alone, and without boxes. Raises `Conflict` if nobody can, with what to offer.
     """
     if predicts:
         if retired:

@@ -19,7 +19,7 @@ class Timing(msgspec.Struct, frozen=True):
     """Seconds that a worker took for a training image in an epoch, with all that belongs to it.
 
     It is the median of the newest `versions` that were trained to their end, in the place `of`, a
-    view or a project, which ran a median of so many `epochs`. Those that were stopped, as pruned
+    view or a project, whose median number of epochs is `epochs`. Those that were stopped, as pruned
     trials are, spent most of their time on what comes before and after the epochs.
     """
 

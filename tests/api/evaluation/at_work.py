@@ -61,17 +61,17 @@ class Work:
     def carry_out(self) -> int:
         """Carry out what waits; the log's position once all is shown."""
         for job in self.pending():
-            said: list[AnyReport] = []
+            reports: list[AnyReport] = []
             try:
                 if isinstance(job, PredictJob) and job.format == ONNX:
-                    predict_by_onnx(job, self._settings, self._files(job), said.append)
+                    predict_by_onnx(job, self._settings, self._files(job), reports.append)
                 elif isinstance(job, PredictJob):
-                    predict_images(job, self._settings, self._files(job), said.append)
+                    predict_images(job, self._settings, self._files(job), reports.append)
                 elif isinstance(job, TrainJob):
-                    train_version(job, self._settings, self._files(job), said.append)
+                    train_version(job, self._settings, self._files(job), reports.append)
             except Exception as error:
-                said.append(Failed(explain(error, predicts=isinstance(job, PredictJob))))
-            self.report(job, said)
+                reports.append(Failed(explain(error, predicts=isinstance(job, PredictJob))))
+            self.report(job, reports)
         return self.scene.visible()
 
     def _files(self, job: Job) -> ServedFiles:
@@ -80,7 +80,7 @@ class Work:
         token = tokens.of(job.version_id, job.attempt, job.correlation_id, purpose_of(job))
         return ServedFiles(msgspec.structs.replace(job, token=token), 1, self._settings)
 
-    def report(self, job: AnyJob, said: list[AnyReport]) -> None:
+    def report(self, job: AnyJob, reports: list[AnyReport]) -> None:
         sent = [
             Report(
                 version_id=job.version_id,
@@ -93,7 +93,7 @@ class Work:
                 body=body,
                 purpose=purpose_of(job),
             )
-            for number, body in enumerate(said, 1)
+            for number, body in enumerate(reports, 1)
         ]
         feed = f"{job.message_id} {next(self._feeds)}"
         Ingest(self.scene.store, feed).take(

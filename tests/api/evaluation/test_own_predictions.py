@@ -84,7 +84,7 @@ class Adopted:
         return self.site.http.get(f"/versions/{self.version_id}").text
 
     def accuracy(self) -> float:
-        """What the network of `brightness` comes to on the test images."""
+        """The metrics of the network of `brightness` on the test images."""
         concepts = self.site.http.get(f"/api/v1/views/{self.view}").json()["view"]["concepts"]
         query = {"view_id": self.view, "split": "test"}
         url = f"/api/v1/projects/{self.project}/images"

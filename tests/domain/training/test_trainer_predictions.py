@@ -41,7 +41,7 @@ from tests.domain.story import Story
 from tests.domain.training.version_samples import CONCEPTS, report, started
 
 given = Story(versions.evolve, versions.decide).given
-told = Story(versions.evolve, version_reports.record).given
+on_report = Story(versions.evolve, version_reports.record).given
 
 USE = TrainerUse("id", "acme/logreg", "form", {}, "opaque")
 CREATED = VersionCreated(
@@ -73,7 +73,7 @@ def test_a_request_says_who_predicts() -> None:
 
 
 def test_predictions_are_a_claim_that_is_then_measured() -> None:
-    told(*READY, REQUESTED, BEGUN).when(of_test(PREDICTED)).then(REPORTED)
+    on_report(*READY, REQUESTED, BEGUN).when(of_test(PREDICTED)).then(REPORTED)
     given(*READY, REQUESTED, BEGUN, REPORTED).when(ACCEPT).then(EVALUATED)
     refuse = RefusePredictions(Purpose.TEST, 1, "7 rows are needed")
     failed = VersionTestEvaluationFailed(1, "7 rows are needed")
@@ -82,13 +82,13 @@ def test_predictions_are_a_claim_that_is_then_measured() -> None:
 
 def test_metrics_of_the_worker_do_not_count() -> None:
     claimed = msgspec.structs.replace(PREDICTED, metrics=FIGURES)
-    told(*READY, REQUESTED, BEGUN).when(of_test(claimed)).then(REPORTED)
+    on_report(*READY, REQUESTED, BEGUN).when(of_test(claimed)).then(REPORTED)
 
 
 def test_suggestions_are_checked_too() -> None:
     reported = VersionPredictionsReported(Purpose.SUGGESTIONS, 1, "best", 7, "parquet")
     sent = msgspec.structs.replace(report(PREDICTED), purpose=Purpose.SUGGESTIONS)
-    told(*READY, SUGGESTING).when(sent).then(reported)
+    on_report(*READY, SUGGESTING).when(sent).then(reported)
     accept = AcceptPredictions(Purpose.SUGGESTIONS, 1, "joined", None)
     made = VersionSuggestionsMade(1, "best", 7, "joined")
     given(*READY, SUGGESTING, reported).when(accept).then(made)
@@ -105,7 +105,7 @@ def test_nothing_is_accepted_twice_or_without_a_claim() -> None:
 
 @pytest.mark.parametrize("body", [PREDICTED, Started("w1", "cpu", {}, 0), Failed("too late")])
 def test_a_claim_in_check_is_not_changed_by_a_later_delivery(body: AnyReport) -> None:
-    told(*READY, REQUESTED, BEGUN, REPORTED).when(of_test(body, delivery=2)).then()
+    on_report(*READY, REQUESTED, BEGUN, REPORTED).when(of_test(body, delivery=2)).then()
 
 
 def test_a_request_in_check_is_running() -> None:
@@ -121,11 +121,11 @@ def test_a_request_in_check_is_running() -> None:
     ],
 )
 def test_a_claim_about_something_else_is_refused(body: Predicted, field: str, says: str) -> None:
-    told(*READY, REQUESTED, BEGUN).when(of_test(body)).then(Invalid, field=field, says=says)
+    on_report(*READY, REQUESTED, BEGUN).when(of_test(body)).then(Invalid, field=field, says=says)
 
 
 def refused(events: tuple[Event, ...], sent: Report) -> list[Event]:
-    return version_reports.refuse(sent, "predicted", "it is wrong", told(*events).state)
+    return version_reports.refuse(sent, "predicted", "it is wrong", on_report(*events).state)
 
 
 def test_a_refused_report_fails_its_request() -> None:
