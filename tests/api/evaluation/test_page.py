@@ -374,6 +374,7 @@ def test_the_worst_errors_of_a_version_lead_to_the_annotation_and_back(
     assert page.locator("#use pre").evaluate_all(code)
     # Two clicks.
     worst.first.get_by_role("link", name="Edit annotation").click()
+    expect(page.locator("[data-annotate]")).to_have_attribute("data-state", "saved")
     page.locator(f"[data-says='{asked.concepts[0]}']").click()
     page.wait_for_url(f"**/versions/{version_id}*#worst")
     expect(worst).to_have_count(2)
