@@ -100,4 +100,4 @@ def test_slices_are_chosen_on_the_pages(sliced: tuple[str, str], page: Page) -> 
     page.goto(f"/versions/{first}/compare/{second}")
     page.get_by_label("By metadata").select_option("camera")
     expect(slices.first).to_contain_text("rear")
-    expect(slices.first).to_contain_text("−50.0")
+    expect(slices.first).to_contain_text("\N{MINUS SIGN}50.0")
