@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from adapters.settings import read_runtime
 from cli.access.login import sign_in_address
@@ -88,6 +88,7 @@ def take_all(client: ApiClient, camera: Camera) -> None:
     camera.take("annotate", f"/views/{view_id}/annotate")
     camera.take("library", f"/views/{view_id}")
     camera.page.locator("[data-opens=train]").first.click()
+    expect(camera.page.locator('#train [data-of="duration"]')).not_to_be_empty(timeout=LOADED_MS)
     camera.take("train")
     camera.take("version", f"/versions/{first}")
     camera.take("evaluation", f"/versions/{first}/evaluation")

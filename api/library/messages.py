@@ -30,7 +30,7 @@ COLUMNS = {
 """The columns of the library, by the order that sorts by them, where one does."""
 INDICATOR = {True: "Accuracy", False: "mAP"}
 """The short name of the indicator, by whether the view is a classification."""
-TRAINED_ON = "Images: {train:,} of training, {validation:,} of validation."
+TRAINED_ON = "{train:,} training and {validation}."
 WORKERS_UNKNOWN = "NATS does not answer: the number of workers online is unknown."
 NO_WORKERS = "No workers online: trainings stay queued until one starts."
 WORKERS_ONLINE = "{} online."

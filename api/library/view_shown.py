@@ -169,7 +169,7 @@ class ViewPage(ConceptsPage, frozen=True, kw_only=True):
         train, validation = self.annotations.annotated.train, self.annotations.annotated.validation
         if self.view.kind == DETECTION:
             train -= self.annotations.without_concept.train
-        return TRAINED_ON.format(train=train, validation=validation)
+        return TRAINED_ON.format(train=train, validation=counted(validation, "validation image"))
 
     @property
     def workers_online(self) -> str:

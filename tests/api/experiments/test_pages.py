@@ -275,7 +275,7 @@ def test_a_preset_is_started_by_keyboard(laboratory: Laboratory, page: Page) -> 
     expect(dialog.get_by_label("Quick")).to_be_focused()
     summary = dialog.locator("[data-summary]")
     expect(summary).to_have_text("8 trainings of at most 6 epochs.")
-    expect(dialog).to_contain_text("6 of training, 4 of validation")
+    expect(dialog).to_contain_text("6 training and 4 validation images.")
     expect(dialog.locator('[data-part="workers"]')).to_contain_text("workers online is unknown")
     expect(dialog.locator("[data-custom]").first).to_be_hidden()
     expect(dialog.locator("[data-estimate]")).to_contain_text(

@@ -7,11 +7,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.library import view_page
+from tests.api.evaluation.scene import trained
 from tests.api.pages.tabs import opened_tab
 from tests.api.pages.test_pages import CHECKS, REFRESH, SCHEMES, show
 from tests.api.scene import Scene
 from tests.waiting import HANG_MS
 
+OVERFLOW = """card => {
+  const right = (element) => element.getBoundingClientRect().right;
+  return right(card.querySelector("table")) - right(card);
+}"""
 COUNT = 40
 BEST = 17
 
@@ -172,6 +177,18 @@ def test_columns_are_hidden_and_rows_are_compact(
     expect(menu).to_have_attribute("open", "")
     page.keyboard.press("Escape")
     expect(menu).not_to_have_attribute("open", "")
+
+
+def test_a_row_with_every_mark_stays_in_the_table(site: Scene, page: Page) -> None:
+    _, view_id = site.trainable("Marks")
+    trained(site, view_id, "earlier", architecture="efficientnet_b0")
+    trained(site, view_id, "later", architecture="mobilenet_v3_small")
+    show(page, site, f"/views/{view_id}")
+    expect(page.get_by_text("other validation set")).to_be_visible()
+    for width in (1920, 1360, 1330, 1200, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.locator(".library").evaluate(OVERFLOW) <= 1, width
+    page.set_viewport_size({"width": 1360, "height": 900})
 
 
 @pytest.mark.parametrize(
