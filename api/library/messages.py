@@ -31,6 +31,7 @@ COLUMNS = {
 INDICATOR = {True: "Accuracy", False: "mAP"}
 """The short name of the indicator, by whether the view is a classification."""
 TRAINED_ON = "{train:,} training and {validation}."
+VALIDATION_IMAGE = "validation image"
 WORKERS_UNKNOWN = "NATS does not answer: the number of workers online is unknown."
 NO_WORKERS = "No workers online: trainings stay queued until one starts."
 WORKERS_ONLINE = "{} online."

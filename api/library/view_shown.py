@@ -13,6 +13,7 @@ from api.library.messages import (
     INDICATOR,
     NO_WORKERS,
     TRAINED_ON,
+    VALIDATION_IMAGE,
     WORKERS_ONLINE,
     WORKERS_UNKNOWN,
 )
@@ -169,7 +170,7 @@ class ViewPage(ConceptsPage, frozen=True, kw_only=True):
         train, validation = self.annotations.annotated.train, self.annotations.annotated.validation
         if self.view.kind == DETECTION:
             train -= self.annotations.without_concept.train
-        return TRAINED_ON.format(train=train, validation=counted(validation, "validation image"))
+        return TRAINED_ON.format(train=train, validation=counted(validation, VALIDATION_IMAGE))
 
     @property
     def workers_online(self) -> str:

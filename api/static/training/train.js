@@ -72,7 +72,7 @@ function show() {
 
 function settingsOf(name) {
   const elements = [...form.elements].filter((one) => one.closest("[data-trainer]")?.dataset.trainer === name && one.name);
-  return Object.fromEntries(elements.map((one) => [one.name.replace("settings.", ""), valueOf(one)]));
+  return Object.fromEntries(elements.map((one) => [one.name.slice(one.name.indexOf(".") + 1), valueOf(one)]));
 }
 
 function at(control) {

@@ -172,7 +172,7 @@ def test_nobody_is_added_twice_or_removed_who_is_not_there(server: EmbeddedNats)
     with pytest.raises(SettingsError, match="worker twin already"):
         stemma(server, "add", "worker", "twin")
     assert server.access.seed_file(WORKER, "twin").read_text() == seed
-    with pytest.raises(SettingsError, match="no subscriber twin"):
+    with pytest.raises(SettingsError, match="subscriber twin not found"):
         stemma(server, "remove", "subscriber", "twin")
 
 
