@@ -18,9 +18,9 @@ SUPERSEDED, ENDED = 75, 76
 """Exit statuses of the child, EX_TEMPFAIL and EX_PROTOCOL of sysexits.h: a later delivery goes on,
 and nothing is left to do."""
 
-DISK_FULL, AWAY = 74, 69
-"""EX_IOERR and EX_UNAVAILABLE: there is no room for a file, here or on the server; the server does
-not answer."""
+DISK_FULL, NOT_SERVED, AWAY = 74, 71, 69
+"""EX_IOERR, EX_OSERR and EX_UNAVAILABLE: the disk is full; the server cannot read or store a file;
+it does not answer."""
 
 
 class Assignment(msgspec.Struct, frozen=True):

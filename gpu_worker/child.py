@@ -17,6 +17,7 @@ from gpu_worker.channel import (
     AWAY,
     DISK_FULL,
     ENDED,
+    NOT_SERVED,
     SUPERSEDED,
     Assignment,
     Channel,
@@ -99,7 +100,7 @@ def _carry_out(assignment: Assignment, channel: Channel) -> int:
         return ENDED
     except ServerAway as away:
         log.error("%s", away)
-        return DISK_FULL if away.reached else AWAY
+        return NOT_SERVED if away.reached else AWAY
     except Exception as error:
         if is_disk_full(error):
             log.error("the disk is full: %s", error)

@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.settings import Settings
+from domain.training.jobs import Job, PredictJob
 from domain.training.messages import TrainJob
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Pixels of shape (images, height, width, 3), and the width and height that each image fills."""
+
+_TEMPORARY = "stemma-"
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +112,27 @@ def decoded_folder(settings: Settings) -> Iterator[Settings]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def temporary_folder(settings: Settings) -> tempfile.TemporaryDirectory[str]:
+    """A folder for temporary files of a job, which its worker removes if the process is killed."""
+    return tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=settings.decoded or None)
+
+
 def forget_others(settings: Settings, manifest: str) -> None:
-    """Remove the decoded images of all datasets but this one."""
+    """Remove the images of all datasets but this one."""
     if not settings.decoded:
         return
     for other in Path(settings.decoded).iterdir():
         if other.name != manifest:
             shutil.rmtree(other, ignore_errors=True)
+
+
+def clean_up(settings: Settings, job: Job) -> None:
+    """Remove what a job leaves that no other needs: temporary files, if its process was killed, and
+    the images of a prediction. Those of a training and of an ONNX file, which are the same, stay
+    for the next training on them."""
+    if not settings.decoded:
+        return
+    for left in Path(settings.decoded).iterdir():
+        of_prediction = isinstance(job, PredictJob) and left.name == job.manifest
+        if of_prediction or left.name.startswith(_TEMPORARY):
+            shutil.rmtree(left, ignore_errors=True)

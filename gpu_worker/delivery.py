@@ -27,7 +27,14 @@ from domain.training.messages import (
     Predicted,
     Report,
 )
-from gpu_worker.channel import AWAY, DISK_FULL, ENDED, SUPERSEDED, Assignment
+from gpu_worker.channel import (
+    AWAY,
+    DISK_FULL,
+    ENDED,
+    NOT_SERVED,
+    SUPERSEDED,
+    Assignment,
+)
 from gpu_worker.desired_state import DesiredStateWatcher
 from gpu_worker.job_trace import JobTrace
 from gpu_worker.process import Child
@@ -124,7 +131,7 @@ class Delivery:
     async def _had_to_wait(self, status: int, stop: asyncio.Event) -> bool:
         """Wait until the server stores files again, if the child ended because it did not. False if
         there is room at once: then the training itself may need more than there is."""
-        if status not in {AWAY, DISK_FULL}:
+        if status not in {AWAY, DISK_FULL, NOT_SERVED}:
             return False
         refused = status == AWAY
 
@@ -269,6 +276,8 @@ class Delivery:
     def _advice(self, status: int) -> str:
         if status == DISK_FULL:
             return "Free some space, then retry"
+        if status == NOT_SERVED:
+            return "See the log of the API, then retry"
         of_finished = isinstance(self._job, PredictJob | OnnxJob)
         return PREDICTION_ADVICE if of_finished else MEMORY_ADVICE
 
@@ -296,6 +305,8 @@ async def send_ack(ack: Coroutine[object, object, object]) -> None:
 def _ending(status: int) -> str:
     if status == DISK_FULL:
         return "found that the disk is full"
+    if status == NOT_SERVED:
+        return "had files that the server could not read or store"
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended without a result (exit status {status})"

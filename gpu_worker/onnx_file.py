@@ -1,6 +1,5 @@
 """The ONNX file of a version, as a job of its own."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from domain.dataset.image import TRAIN
 from domain.training.jobs import OnnxJob
 from domain.training.messages import OnnxMade, Started
 from gpu_worker.data import read_manifest
+from gpu_worker.decoded import temporary_folder
 from gpu_worker.environment import describe, set_up_torch
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.inference import TakenModel
@@ -55,7 +55,7 @@ def make_onnx(
             f"none of the version's first {TRIES} images can be read any more: the file could not"
             " be compared with torch"
         )
-    with tempfile.TemporaryDirectory(prefix="stemma-onnx-") as folder:
+    with temporary_folder(settings) as folder:
         path = Path(folder) / "model.onnx"
         difference = export(model, path, samples, from_bytes=True)
         size = path.stat().st_size

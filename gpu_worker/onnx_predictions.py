@@ -3,7 +3,6 @@
 Only scores are stored: the server checks and measures them, as those of every other program.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
@@ -21,6 +20,7 @@ from domain.library.view import DETECTION
 from domain.training.jobs import PredictJob
 from domain.training.messages import ManifestLine, Predicted, Started
 from gpu_worker.data import read_manifest
+from gpu_worker.decoded import temporary_folder
 from gpu_worker.environment import describe
 from gpu_worker.images import ImageUnreadable
 from gpu_worker.job_files import JobFiles
@@ -46,7 +46,7 @@ def predict_by_onnx(
     lines = read_manifest(job.manifest, files)
     if not lines:
         raise DatasetUnusable(f"the manifest {job.manifest} has no images")
-    with tempfile.TemporaryDirectory(prefix="stemma-onnx-") as folder:
+    with temporary_folder(settings) as folder:
         file = Path(folder, "model.onnx")
         _fetch(job, files, file)
         try:

@@ -1,6 +1,5 @@
 """Predictions of a manifest's images with a saved checkpoint, as a job of its own."""
 
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ from domain.training.jobs import PredictJob
 from domain.training.messages import Predicted, Purpose, Started
 from gpu_worker.checkpoint import load_weights
 from gpu_worker.data import ImageSet, Source, batches, in_order, read_manifest
+from gpu_worker.decoded import temporary_folder
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import evaluate
 from gpu_worker.images import ImageUnreadable
@@ -57,7 +57,7 @@ def predict_images(
         tests = job.purpose == Purpose.TEST
         targets = targets_of(job, lines) if tests else unknown_targets(job, lines)
         images = ImageSet(source, lines, targets, cached=0)
-        with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
+        with temporary_folder(settings) as folder:
             path = Path(folder) / "predictions.parquet"
             try:
                 with writing_predictions(path, job.kind, job.concepts) as file:

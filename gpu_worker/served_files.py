@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-import shutil
 import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import msgspec
 from adapters.blobs.blobs import BlobCorrupt, BlobMissing
 from adapters.settings import Settings
 from domain.training.jobs import Job
-from domain.training.messages import ManifestLine, TrainJob
+from domain.training.messages import ManifestLine
 from stemma_trainer.store import JobStore
 
 PATIENCE_SECONDS = 15.0
@@ -40,7 +40,6 @@ class ServedFiles:
     def __init__(self, job: Job, delivery: int, settings: Settings) -> None:
         self._store = JobStore(job, settings.require("api_url"), PATIENCE_SECONDS)
         self._digest, self._delivery = job.manifest, delivery
-        self._is_training = isinstance(job, TrainJob)
         self._folder = Path(settings.decoded, job.manifest, "images") if settings.decoded else None
         self._room = settings.image_disk_bytes
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
@@ -55,8 +54,10 @@ class ServedFiles:
         _check(content, self._digest)
         if self._folder is not None and self._folder.exists():
             for blob in self._missing:
-                self._place(self._folder, blob).unlink(missing_ok=True)
-            self._room -= sum(path.stat().st_size for path in self._folder.glob("*/*"))
+                place = self._place(self._folder, blob)
+                for copy in place.parent.glob(f"{place.name}*"):
+                    copy.unlink(missing_ok=True)
+            self._room -= sum(map(_size, self._folder.glob("*/*")))
         return content
 
     @cached_property
@@ -74,13 +75,13 @@ class ServedFiles:
         return self._missing.isdisjoint(blobs)
 
     def image(self, line: ManifestLine) -> bytes:
-        if self._folder is None or self._room <= 0:
+        if self._folder is None:
             return self._one(line)
         place = self._place(self._folder, line.blob)
         if not place.exists():
             number = self._numbers[line.blob]
             with self._locks[number // PACK]:
-                if not place.exists() and line.blob not in self._lost:
+                if self._room > 0 and not place.exists() and line.blob not in self._lost:
                     self._fetch(self._folder, number // PACK * PACK)
         if lost := self._lost.get(line.blob):
             raise lost
@@ -97,7 +98,7 @@ class ServedFiles:
     def _fetch(self, folder: Path, first: int) -> None:
         """Fetch a pack, and keep it."""
         blobs = list(self._numbers)[first : first + PACK]
-        while blobs:
+        while blobs and self._room > 0:
             found = self._store.images(first, len(blobs))
             if not found:
                 raise BlobCorrupt(f"the manifest {self._digest} has fewer images on the server")
@@ -111,16 +112,26 @@ class ServedFiles:
             first, blobs = first + len(found), blobs[len(found) :]
 
     def _keep(self, place: Path, content: bytes) -> None:
-        """Whole or not at all: other processes may read it. A disk that is full only means that it
-        is not kept."""
+        """Whole or not at all: other processes may read it. Where one finds no room, it and those
+        that follow are not kept."""
         _check(content, place.name)
-        if place.exists() or self._room < len(content):
+        if place.exists():
+            return
+        if self._room < len(content):
+            self._room = 0
             return
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(place)
+            with tempfile.NamedTemporaryFile(
+                prefix=f"{place.name}.", dir=place.parent, delete=False
+            ) as file:
+                try:
+                    file.write(content)
+                    file.flush()
+                    Path(file.name).replace(place)
+                except OSError:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
             self._room -= len(content)
         except OSError as error:
             log.info("images are not kept: %s", error)
@@ -149,8 +160,6 @@ class ServedFiles:
 
     def forget(self) -> None:
         self._store.forget()
-        if self._folder is not None and not self._is_training:  # no other job needs its images
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _reading(what: str, read: Callable[[], bytes]) -> bytes:
@@ -164,6 +173,13 @@ def _reading(what: str, read: Callable[[], bytes]) -> bytes:
         if error.response.status_code == 500:
             raise BlobCorrupt(f"{what} is damaged or missing in the blob store") from error
         raise
+
+
+def _size(path: Path) -> int:
+    """0 for a file that another process has just renamed or removed."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def _check(content: bytes, digest: str) -> None:

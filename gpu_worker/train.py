@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from gpu_worker.data import (
     iterations_per_epoch,
     prepare,
 )
+from gpu_worker.decoded import temporary_folder
 from gpu_worker.environment import choose_device, describe, set_up_torch
 from gpu_worker.evaluate import Observer, evaluate
 from gpu_worker.group import ALONE, Group
@@ -103,7 +103,7 @@ def train_version(
             frozen.restore(training.run)
         training.go(stop_wanted)
         if group.first:
-            training.finish()
+            training.finish(settings)
     except Exception as error:
         steps.fail()
         if isinstance(error, ImageUnreadable) and data is not None:
@@ -306,7 +306,7 @@ class _Training:
             observe,
         )
 
-    def finish(self) -> None:
+    def finish(self, settings: Settings) -> None:
         """Evaluate the best checkpoint, as stored, on every image; report the end.
 
         The best checkpoint is reported again, since an earlier run may have reported another one.
@@ -319,7 +319,7 @@ class _Training:
         data = self._files.file(best.checkpoint)
         self._report_best(best, len(data))
         load_weights(run.model, data)
-        with tempfile.TemporaryDirectory(prefix="stemma-predictions-") as folder:
+        with temporary_folder(settings) as folder:
             path = Path(folder) / "predictions.parquet"
             with writing_predictions(path, self._job.kind, self._job.concepts) as file:
                 validation = self._evaluate(self._data.validation, file)

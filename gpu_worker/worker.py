@@ -21,7 +21,7 @@ from adapters.observability import logs
 from adapters.settings import Settings
 from domain.training.jobs import decode_job
 from domain.training.messages import TrainJob
-from gpu_worker.decoded import decoded_folder, forget_others
+from gpu_worker.decoded import clean_up, decoded_folder, forget_others
 from gpu_worker.delivery import Delivery, send_ack
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.retries import Retries
@@ -150,4 +150,5 @@ async def _carry_out(
                 await asyncio.to_thread(forget_others, settings, job.manifest)
             await Delivery(client, settings, message, job, retries).work(stop)
         finally:
+            await asyncio.to_thread(clean_up, settings, job)
             heartbeat.working_on(None)

@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,7 +217,9 @@ class _Delivery:
                 f" {contract.VERSIONS[-1]}: update stemma-trainer"
             )
             return
-        await self._run_child(stop)
+        # Not the child's, which may be killed: the weights of a prediction are gigabytes.
+        with tempfile.TemporaryDirectory(prefix="stemma-trainer-") as folder:
+            await self._run_child(stop, {} if self._trains else {"TMPDIR": folder})
 
     @property
     def _trains(self) -> bool:
@@ -225,10 +228,10 @@ class _Delivery:
     async def _fail(self, reason: str) -> None:
         await self._end({"report": "failed", "reason": reason})
 
-    async def _run_child(self, stop: asyncio.Event) -> None:
+    async def _run_child(self, stop: asyncio.Event, more: Mapping[str, str]) -> None:
         orders_in, orders_out = os.pipe()
         reports_in, reports_out = os.pipe()
-        environment = os.environ | {ORDERS: str(orders_in), REPORTS: str(reports_out)}
+        environment = os.environ | more | {ORDERS: str(orders_in), REPORTS: str(reports_out)}
         process = subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:]],
             pass_fds=(orders_in, reports_out),

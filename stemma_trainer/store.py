@@ -36,8 +36,8 @@ class TokenRefused(Exception):
 
 
 class ServerAway(ConnectionError):
-    """The server did not answer for too long; or, if it was `reached`, it could not do what was
-    requested, as on a full disk."""
+    """The server did not answer for too long, or a proxy answered in its place; or, if it was
+    `reached`, it could not do what was requested, as on a full disk."""
 
     def __init__(self, what: str, *, reached: bool) -> None:
         super().__init__(what)
@@ -151,16 +151,17 @@ class JobStore:
     def _until_done(
         self, method: str, path: str, attempt: Callable[[], httpx.Response]
     ) -> httpx.Response:
-        deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
-        reached = False
+        deadline, pause = None, _FIRST_PAUSE
         while True:
             try:
                 response = attempt()
-                if response.status_code < 500 or _is_damaged(response):
+                if not _is_trouble(response):
                     break
-                reached, problem = True, f"{response.status_code} {response.text[:200]}"
+                reached = response.status_code >= 500 and _is_problem(response)
+                problem = f"{response.status_code} {response.text[:200]}"
             except httpx.TransportError as error:
                 reached, problem = False, str(error) or type(error).__name__
+            deadline = deadline or time.monotonic() + self._patience
             if time.monotonic() >= deadline:
                 reason = f"{method} {path} has failed for too long: {problem}"
                 raise ServerAway(reason, reached=reached)
@@ -183,15 +184,29 @@ def _uses_proxy(api_url: str) -> bool:
     return server.scheme == "https" and not here
 
 
-def _is_damaged(response: httpx.Response) -> bool:
-    """Whether the server has lost what is requested: to repeat the request is no use."""
-    return response.status_code == 500 and _DAMAGED in response.text
+def _is_trouble(response: httpx.Response) -> bool:
+    """Whether the request may succeed later: not one that the server has refused, or whose file it
+    has lost. What a proxy says while the server restarts is no refusal, but for too large a file;
+    and a server that does not know its name (421) is given it by its operator."""
+    status = response.status_code
+    if status >= 500:
+        return not (status == 500 and _DAMAGED in response.text)
+    return status == 421 or (status >= 400 and status != 413 and not _is_problem(response))
+
+
+def _is_problem(response: httpx.Response) -> bool:
+    """Whether Stemma itself has answered, and no proxy."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("application/problem+json")
 
 
 def _refusal(status: int, problem: dict[str, Any]) -> Exception:
     detail = str(problem.get("detail"))
     if status == 401:
-        return TokenRefused(f"{detail}; STEMMA_API_URL must be the server that sent the job")
+        return TokenRefused(
+            f"{detail}: STEMMA_API_URL must be the server that sent the job; if it is, and the job"
+            " was queued before an update of the server, retry"
+        )
     ended = str(problem.get("type")).endswith(_ENDED)
     return TrainingEnded(detail) if ended else Superseded(detail)
 

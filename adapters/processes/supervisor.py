@@ -151,6 +151,7 @@ class Supervisor:
         self._stop_seconds = stop_seconds
         self._servers: list[Server] = []
         self._processes: list[Process] = []
+        self._ending_first: list[Process] = []
         self._supervised: list[_Supervised] = []
 
     def add_server(self, server: Server) -> None:
@@ -159,12 +160,18 @@ class Supervisor:
         self._supervised.append(_Supervised(server, started=time.monotonic()))
 
     def add_process(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        ends_first: bool = False,
     ) -> None:
-        """Supervise a command; `env` is its whole environment, by default that of this process."""
+        """Supervise a command; `env` is its whole environment, by default that of this process. One
+        that `ends_first` needs others to end: they are stopped once it has."""
         environment = dict(os.environ) if env is None else env
         process = Process(name, argv, environment, self.log_of(name))
-        self._processes.append(process)
+        (self._ending_first if ends_first else self._processes).append(process)
         self._supervised.append(_Supervised(process))
 
     def log_of(self, name: str) -> Path:
@@ -215,13 +222,14 @@ class Supervisor:
         with contextlib.ExitStack() as servers:
             for server in self._servers:
                 servers.callback(server.stop)
-            for process in reversed(self._processes):
-                process.terminate()
             deadline = time.monotonic() + self._stop_seconds
-            for process in reversed(self._processes):
-                if not process.ended_within(deadline - time.monotonic()):
-                    self._report(f"{process.name} does not stop: killed")
-                process.stop(0)
+            for processes in (self._ending_first, self._processes):
+                for process in reversed(processes):
+                    process.terminate()
+                for process in reversed(processes):
+                    if not process.ended_within(deadline - time.monotonic()):
+                        self._report(f"{process.name} does not stop: killed")
+                    process.stop(0)
 
     def _stuck(self, supervised: _Supervised) -> str | None:
         now = time.monotonic()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -37,6 +38,8 @@ KEPT_SECONDS = 5.0
 
 KEPT_MANIFESTS = 4
 MOST_IN_A_PACK, PACK_BYTES = 1_000, 32 << 20
+_LOOKS = 16
+"""Files that are looked for at once: a bucket answers each after some milliseconds."""
 MISSING, DAMAGED = -1, -2
 """Lengths in a pack of an image whose bytes are gone, or are not those of its digest."""
 
@@ -71,7 +74,10 @@ class OpenJob(msgspec.Struct, frozen=True):
 
 
 class JobAccess:
-    """Jobs by their tokens. Safe to use from many threads."""
+    """Jobs by their tokens. Safe to use from many threads.
+
+    A store that is away is not taken for one that lacks a file: what reads images raises `OSError`.
+    """
 
     def __init__(self, store: Store, database_url: str, blobs: BlobStore) -> None:
         self._store, self._url, self._blobs = store, database_url, blobs
@@ -150,6 +156,7 @@ class JobAccess:
         try:
             return self._blobs.get(blob)
         except BlobMissing as missing:
+            self._blobs.check()
             raise Gone("the image was erased") from missing
 
     def pack(self, job: OpenJob, first: int, count: int) -> Iterator[bytes]:
@@ -167,6 +174,7 @@ class JobAccess:
             try:
                 content = self._blobs.get(blob)
             except (BlobMissing, BlobCorrupt) as error:
+                self._blobs.check()
                 lost = MISSING if isinstance(error, BlobMissing) else DAMAGED
                 yield lost.to_bytes(8, signed=True)
                 continue
@@ -175,8 +183,12 @@ class JobAccess:
 
     def missing(self, job: OpenJob) -> list[str]:
         """The digests of the dataset's files whose bytes are gone."""
-        blobs = dict.fromkeys(self._blobs_by_image(job).values())
-        return [blob for blob in blobs if not self._blobs.has(blob)]
+        blobs = list(dict.fromkeys(self._blobs_by_image(job).values()))
+        with ThreadPoolExecutor(_LOOKS, thread_name_prefix="missing") as pool:
+            there = list(pool.map(self._blobs.has, blobs))
+        if not all(there):
+            self._blobs.check()
+        return [blob for blob, has in zip(blobs, there, strict=True) if not has]
 
     def states(self, job: OpenJob) -> ResumeStates:
         return ResumeStates(self._blobs, job.version_id, job.attempt)

@@ -41,7 +41,8 @@ def run_results(settings: Settings, store: Store, stop: threading.Event) -> None
 
     def react(recorded: Recorded) -> None:
         results.react(store, measurer, recorded)
-        if version_of(store, recorded.entity_id).status == READY:
+        of_training = not isinstance(recorded.event, VersionPredictionsReported)
+        if of_training and version_of(store, recorded.entity_id).status == READY:
             # Its worker deletes it, too, unless it is killed after its last report.
             ResumeStates(blobs, recorded.entity_id).forget()
 

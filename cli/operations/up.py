@@ -69,7 +69,8 @@ def run_all(
                 if name == "worker":
                     environment = _without_stores(environment)
                 environment |= metrics_port(settings, place)
-                supervisor.add_process(name, argv, environment)
+                # It hands its job back by the API.
+                supervisor.add_process(name, argv, environment, ends_first=name == "worker")
             announce = threading.Thread(target=_announce, args=(runtime, began, stop), daemon=True)
             announce.start()
             supervisor.run(stop)

@@ -202,10 +202,10 @@ def _request(command: RequestImport) -> list[Event]:
             field="unlabelled",
         )
     if rules.origin is not None and rules.origin not in ORIGINS:
-        raise Invalid(f"origin is {rules.origin}; it is 0 or 1", field="origin")
+        raise Invalid(f"origin is {rules.origin}; it must be 0 or 1", field="origin")
     if rules.frame_rate is not None and not 0 < rules.frame_rate <= MOST_FRAMES_A_SECOND:
         raise Invalid(
-            f"frame_rate is {rules.frame_rate:g}; it is above 0 and at most"
+            f"frame_rate is {rules.frame_rate:g}; it must be above 0 and at most"
             f" {MOST_FRAMES_A_SECOND} frames a second",
             field="frame_rate",
         )

@@ -35,12 +35,11 @@ from projections.dataset.index_scans import ImageFilter
 from projections.dataset.queries import page_of_images
 from projections.dataset.validity import valid
 
-_NOTHING: Any = literal_column("''::bytea", LargeBinary)
-_SEPARATOR: Any = literal_column("chr(31)", String)
-_SIDES = Box.__struct_fields__
-
-
 SEPARATOR = b"\x1f"
+
+_NOTHING: Any = literal_column("''::bytea", LargeBinary)
+_SEPARATOR: Any = literal_column(f"chr({SEPARATOR[0]})", String)
+_SIDES = Box.__struct_fields__
 
 
 class ImageColumns(NamedTuple):

@@ -10,12 +10,14 @@ import pytest
 
 from adapters.blobs.blobs import BlobStore
 from adapters.settings import Settings
+from domain.training.jobs import Job
 from domain.training.messages import AnyReport
-from gpu_worker.decoded import decoded_folder, forget_others
+from gpu_worker.decoded import clean_up, decoded_folder, forget_others, temporary_folder
 from gpu_worker.images import ImageUnreadable
 from tests.gpu_worker.at_hand import prepare, train_version
 from tests.gpu_worker.harness import backend, worker
 from tests.gpu_worker.samples import coloured_job, coloured_lines, final_weights
+from tests.gpu_worker.test_predictions import predicting
 
 ASPECT = {"resizer": "keep_aspect_ratio", "max_dimension": 64}
 
@@ -102,6 +104,22 @@ def test_other_datasets_are_forgotten(keeping: Settings, folder: Path) -> None:
         (folder / name / "form").mkdir(parents=True)
     forget_others(keeping, "mine")
     assert [each.name for each in folder.iterdir()] == ["mine"]
+
+
+def test_what_only_an_ended_job_needed_is_removed(
+    keeping: Settings, blobs: BlobStore, folder: Path
+) -> None:
+    def left_by(job: Job) -> list[str]:
+        clean_up(keeping, job)
+        return sorted(each.name for each in folder.iterdir())
+
+    training = coloured_job(blobs)
+    for name in ("of a test", training.manifest):
+        (folder / name).mkdir()
+    with temporary_folder(keeping) as of_killed:
+        assert Path(of_killed).parent == folder
+        assert left_by(training) == sorted(["of a test", training.manifest])
+    assert left_by(predicting(training, "weights", "of a test")) == [training.manifest]
 
 
 def test_the_folder_is_new_and_gone_in_the_end(settings: Settings) -> None:

@@ -165,17 +165,23 @@ def test_what_goes_wrong_fails_the_evaluation_with_the_reason(
 
 
 @pytest.mark.usefixtures("tests")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_killed_leaves_nothing_and_the_next_one_predicts(
-    lab: Lab, tmp_path: Path
+    lab: Lab, tmp_path: Path, number: signal.Signals
 ) -> None:
-    begun = tmp_path / "begun"
+    begun, temporary = tmp_path / "begun", tmp_path / "temporary"
+    temporary.mkdir()
     wait = f"import pathlib, time\nbegun = pathlib.Path({str(begun)!r})\nif not begun.exists():"
     wait += "\n    begun.touch()\n    time.sleep(600)\nreturn [[0.75, 0.25]] * len(images)"
-    own = Own(lab, "killed", wait)
+    own = Own(lab, f"killed-{number.name.lower()}", wait)
     evaluate(lab, own.version_id)
-    with lab.worker(str(own.path)) as first:
+    with lab.worker(str(own.path), TMPDIR=str(temporary)) as first:
         eventually(begun.exists)
-        first.send_signal(signal.SIGKILL)
+        assert list(temporary.rglob("weights.*"))
+        first.send_signal(number)
+        first.wait()
+    if number == signal.SIGTERM:
+        assert list(temporary.iterdir()) == []
     with lab.worker(str(own.path), STEMMA_WORKER_NAME="own2"):
         evaluation = ended(lab, own.version_id)
     assert evaluation["failure"] is None

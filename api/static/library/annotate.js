@@ -92,12 +92,13 @@ function show(next) {
   one("split").textContent = messages.SPLITS[image.split];
   one("details").href = `/images/${image.image_id}`;
   waiting = false;
-  shownAt = performance.now();
   showUnsaved();
   showWork();
   lists.aim(image);
   if (filmstrip) filmstrip.aim(image);
   if (suggestions) suggestions.ask(work);
+  // Nothing of it can have been seen before this.
+  shownAt = performance.now();
 }
 
 function showWork() {

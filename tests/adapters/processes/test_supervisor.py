@@ -99,6 +99,22 @@ def test_a_process_that_keeps_failing_is_restarted_ever_later(
         assert said[-1].startswith("failing restarted")
 
 
+def test_what_ends_first_has_ended_when_the_others_are_stopped(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    other, ready, ended = (tmp_path / name for name in ("other", "ready", "ended"))
+    ending = f"kill -0 $(cat {other}) && touch {ended}; exit"
+    script = f"trap '{ending}' TERM; touch {ready}; while :; do sleep 0.05; done"
+    supervisor.add_process("worker", ["sh", "-c", script], ends_first=True)
+    supervisor.add_process("api", SLEEPER)
+    supervisor.start()
+    other.write_text(str(supervisor.pids()["api"]))
+    assert wait_until(ready.exists, HANG_SECONDS)
+    supervisor.stop()
+    assert ended.exists()
+    assert supervisor.pids() == {}
+
+
 def test_a_command_that_is_not_there_does_not_end_the_watch(
     supervisor: Supervisor, said: Said, tmp_path: Path
 ) -> None:

@@ -18,7 +18,13 @@ from domain.training.jobs import AnyJob
 from domain.training.messages import ManifestLine, TrainJob
 from gpu_worker.served_files import ServedFiles
 from gpu_worker.stored_files import StoredFiles
-from stemma_trainer.store import JobStore, Superseded, TokenRefused, TrainingEnded
+from stemma_trainer.store import (
+    JobStore,
+    ServerAway,
+    Superseded,
+    TokenRefused,
+    TrainingEnded,
+)
 from tests.api.scene import Scene
 
 
@@ -59,6 +65,20 @@ def dispatched(site: Scene, tmp_path: Path) -> Dispatched:
     return Dispatched(site, msgspec.structs.replace(job, token=token), blobs, settings)
 
 
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that are read."""
+    paths: list[str] = []
+    get = JobStore.get
+
+    def noting(store: JobStore, path: str) -> bytes:
+        paths.append(path)
+        return get(store, path)
+
+    monkeypatch.setattr(JobStore, "get", noting)
+    return paths
+
+
 def test_the_dataset_is_read_and_kept(dispatched: Dispatched) -> None:
     files = dispatched.files()
     assert files.manifest() == StoredFiles(dispatched.blobs, dispatched.job, 1).manifest()
@@ -68,13 +88,54 @@ def test_the_dataset_is_read_and_kept(dispatched: Dispatched) -> None:
     assert files.are_stored(line.blob for line in dispatched.lines)
 
 
-def test_images_beyond_the_disk_are_read_one_by_one(dispatched: Dispatched) -> None:
-    size = len(dispatched.blobs.get(dispatched.lines[0].blob))
-    own = msgspec.structs.replace(dispatched.settings, image_disk_bytes=size)
-    files = dispatched._replace(settings=own).files()
-    for line in dispatched.lines:
-        assert files.image(line) == dispatched.blobs.get(line.blob)
-    assert len(dispatched.kept) == 1
+def test_images_beyond_the_disk_are_read_one_by_one(
+    dispatched: Dispatched, requested: list[str]
+) -> None:
+    """But those on it from there, though it has no room for more."""
+    first, *others = dispatched.lines
+    for more in (0, 1):
+        size = len(dispatched.blobs.get(first.blob)) + more
+        own = msgspec.structs.replace(dispatched.settings, image_disk_bytes=size)
+        files = dispatched._replace(settings=own).files()
+        files.manifest()
+        requested.clear()
+        for line in [*dispatched.lines, first]:
+            assert files.image(line) == dispatched.blobs.get(line.blob)
+        assert len(dispatched.kept) == 1
+        packs = [path for path in requested if path.startswith("images?")]
+        assert [path for path in requested if path not in packs] == [
+            f"images/{line.image}" for line in others
+        ]
+        assert len(packs) <= 1
+
+
+def test_what_a_killed_process_was_writing_is_deleted_with_an_erased_image(
+    dispatched: Dispatched,
+) -> None:
+    files = dispatched.files()
+    line = dispatched.lines[0]
+    files.image(line)
+    (place,) = (path for path in dispatched.kept if path.name == line.blob)
+    place.with_name(f"{place.name}.x1y2").write_bytes(b"the begin")
+    dispatched.blobs.erase(line.blob)
+    dispatched.files().manifest()
+    assert [path for path in dispatched.kept if path.name.startswith(line.blob)] == []
+
+
+def test_a_store_that_is_away_is_not_one_whose_images_were_erased(dispatched: Dispatched) -> None:
+    files, line = dispatched.files(), dispatched.lines[0]
+    files.manifest()
+    store = JobStore(dispatched.job, dispatched.site.url, 0)
+    assert store.get("missing") == b"[]"
+    folder = Path(dispatched.site.settings.require("blobs_url").removeprefix("file://"))
+    away = folder.rename(folder.with_name("away"))
+    try:
+        for path in ("missing", f"images/{line.image}", "images?first=0&count=2"):
+            with pytest.raises(ServerAway):
+                store.get(path)
+    finally:
+        away.rename(folder)
+    assert files.image(line) == dispatched.blobs.get(line.blob)
 
 
 def test_an_erased_image_is_missed_and_not_kept(dispatched: Dispatched) -> None:
