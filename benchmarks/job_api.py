@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -72,9 +72,41 @@ class JobBackend(Backend):
         self.refusals = cast(Any, SimpleNamespace(note=lambda *_: None))
 
 
+class _Server(uvicorn.Server):
+    """A server that runs in a thread of its own."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._decided = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        """Start the thread, and wait until it serves. Raises `RuntimeError` if it cannot."""
+        self._thread.start()
+        self._decided.wait()
+        if not self.started:
+            self._thread.join()
+            raise RuntimeError(f"port {self.config.port} cannot be served: is it in use?")
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._thread.join()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._decided.set()
+
+    def _run(self) -> None:
+        try:
+            with suppress(SystemExit):  # how uvicorn ends if the port is in use
+                self.run()
+        finally:
+            self._decided.set()
+
+
 @contextmanager
 def serving_jobs(blobs: BlobStore, port: int) -> Iterator[DispatchedJobs]:
-    """Serve the routes of jobs at a port of this machine."""
+    """Serve the routes of jobs at a port of this machine. Raises `RuntimeError` if it is in use."""
     jobs = DispatchedJobs(blobs)
     backend = JobBackend(jobs, blobs)
     app = Litestar(
@@ -86,16 +118,14 @@ def serving_jobs(blobs: BlobStore, port: int) -> Iterator[DispatchedJobs]:
         logging_config=None,
     )
     app.state.backend = backend
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(app, port=port, log_config=None, lifespan="off", access_log=False)
     )
-    thread = threading.Thread(target=server.run)
-    thread.start()
+    server.start()
     try:
         yield jobs
     finally:
-        server.should_exit = True
-        thread.join()
+        server.stop()
 
 
 @contextmanager

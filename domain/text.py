@@ -33,7 +33,7 @@ def is_text(value: str) -> bool:
 def escaped(value: str) -> str:
     """The text with `\\n`, `\\x1b`, `\\u202e` and so on for each character that `is_text` refuses.
 
-    Events of before that refusal, and what others wrote, may hold such characters.
+    Events older than this check, and texts from other systems, may hold such characters.
     """
     return _NO_TEXT.sub(lambda match: match[0].encode("unicode_escape").decode(), value)
 

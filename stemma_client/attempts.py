@@ -123,7 +123,7 @@ def not_stemma(response: httpx.Response) -> NotStemma:
 
 
 def undecodable(request: Request[Any], error: httpx.DecodingError) -> NotStemma:
-    """The error about a body that is not encoded as its headers tell."""
+    """The error about a body that is not encoded as its headers declare."""
     return NotStemma(
         f"{request.method} {error.request.url}: the response is not encoded as its headers declare"
         f" ({error}): check the address, and proxies in between"

@@ -11,9 +11,9 @@ import httpx
 
 
 def authorities(url: str) -> ssl.SSLContext | bool:
-    """The certificate authorities, as httpx's option `verify`, that vouch for a server.
+    """The certificate authorities that are trusted for a server, as httpx's option `verify`.
 
-    None for one without TLS: to load them takes longer than a request.
+    None for a server without TLS: loading them takes longer than a request.
     """
     without_tls = httpx.URL(url).scheme == "http"
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if without_tls else True

@@ -59,10 +59,14 @@ class Trainers:
         kinds: Sequence[str],
         settings: Sequence[Setting],
         *,
-        predicts: bool = False,
+        predicts: bool | None = None,
     ) -> None:
-        """Change its kinds of views and its form, for trainings to come, and whether it
-        predicts."""
+        """Change its kinds of views and its form, for future trainings.
+
+        `predicts` changes whether its workers predict other images; None leaves it as it is.
+        """
+        if predicts is None:
+            predicts = self.get(trainer_id).predicts
         body = answers.TrainerForm(kinds=[*kinds], settings=[*settings], predicts=predicts)
         self._client.send(operations.set_trainer_form(trainer_id, body))
 

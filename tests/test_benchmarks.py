@@ -5,15 +5,19 @@ import json
 import math
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, update
 
+from adapters.blobs.blobs import BlobStore
 from benchmarks import registry
 from benchmarks.__main__ import main
 from benchmarks.dataset import grid
 from benchmarks.flip_book.scrub import CHROMIUM
+from benchmarks.job_api import serving_jobs
 from benchmarks.measurements import Expected, Measurement, Spent, quantile
 from benchmarks.peers import mlflow
 from benchmarks.registry import BENCHMARKS
@@ -23,7 +27,17 @@ from domain.event import Event, Metadata, Recorded
 from projections.dataset.dataset import DATASET
 from projections.engine.read_model import positions
 from tests.projections.engine.rebuilding import compare
-from tests.servers import Database
+from tests.servers import Database, port_of_its_own
+
+
+def test_routes_of_jobs_are_served_at_once_or_the_port_is_named(tmp_path: Path) -> None:
+    blobs = BlobStore.from_url(tmp_path.as_uri())
+    port = port_of_its_own()
+    with serving_jobs(blobs, port):
+        # The first request is answered: nothing waits for the server any more.
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live").is_success
+        with pytest.raises(RuntimeError, match=str(port)), serving_jobs(blobs, port):
+            pass
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import jsonschema
@@ -108,8 +109,8 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 def test_no_secret_has_a_default() -> None:
     named = set(re.findall(r"\$\{(\w+)", COMPOSE))
-    assert named == PASSWORDS
-    assert set(re.findall(r"\$\{(\w+):\?[^}]+\}", COMPOSE)) == named
+    assert named == PASSWORDS | {"STEMMA_API_HOSTS"}
+    assert set(re.findall(r"\$\{(\w+):\?[^}]+\}", COMPOSE)) == PASSWORDS
     assert COMPOSE.count("$") == len(re.findall(r"\$\{", COMPOSE))
 
 
@@ -125,6 +126,22 @@ def test_the_worker_has_a_gpu_and_no_database() -> None:
     (device,) = OURS["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     assert "STEMMA_DATABASE_URL" not in OURS["worker"]["environment"]
+
+
+@pytest.mark.parametrize("public", ["", "stemma.example", "stemma.example,images.example"])
+def test_the_worker_reaches_the_api_by_its_name_whatever_the_public_names(
+    public: str, tmp_path: Path
+) -> None:
+    url = urlsplit(OURS["worker"]["environment"]["STEMMA_API_URL"])
+    written = OURS["api"]["environment"]["STEMMA_API_HOSTS"]
+    settings = Settings(data=tmp_path, api_hosts=written.replace("${STEMMA_API_HOSTS:-}", public))
+    assert settings.hosts() == (url.hostname, *public.split(",")[: len(public)])
+
+
+def test_the_worker_stops_before_the_api_to_which_it_hands_its_job_back() -> None:
+    """Compose stops services in the reverse order of their dependencies."""
+    assert OURS["worker"]["depends_on"] == {"api": {"condition": "service_healthy"}}
+    assert {"migrate", "streams"} == set(OURS["api"]["depends_on"])
 
 
 def test_nothing_is_published_beyond_this_host() -> None:

@@ -31,12 +31,17 @@ class OwnServers:
 
     def api(self) -> PartHealth:
         """Whether the API answers, whatever the health of its own servers."""
+        # Only workers check it: the other processes need not load the client.
+        from stemma_client.connections import authorities
+        from stemma_client.proxies import uses_proxy
+
         url = self._settings.api_url or ""
         try:
             answer = httpx.get(
                 f"{url}/health/live",
                 timeout=PATIENCE_SECONDS,
-                trust_env=url.startswith("https:"),  # as in stemma_client.proxies
+                trust_env=uses_proxy(url),
+                verify=authorities(url),
             )
         except (httpx.HTTPError, httpx.InvalidURL):
             return _API_AWAY

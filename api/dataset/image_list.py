@@ -144,6 +144,6 @@ def page_as_table(
 
     if not filters.parents:  # with them, crops follow from annotations in several views
         found = image_columns(connection, project_id, filters, as_of=as_of, **page)
-        with suppress(HoldsSeparator):  # a name of before names were checked
+        with suppress(HoldsSeparator):  # older logs may hold such a name
             return table_of_columns(found, annotated if filters.view_id else None)
     return images_table(list_images(connection, project_id, filters, as_of=as_of, **page))

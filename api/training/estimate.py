@@ -41,7 +41,7 @@ class TrainingEstimate(msgspec.Struct, frozen=True):
     those of its queue, who alone can take the job. `seconds` are those of the training alone,
     without the wait. They are derived from the `timing` of earlier trainings with the same
     architecture and size of images, or of the same trainer; both are null if there are none.
-    `duration` says it in a sentence.
+    `duration` is the same in words.
     """
 
     train_images: int

@@ -27,8 +27,8 @@ Settings = Annotated[
 
 
 class TrainerForm(Strict, frozen=True, kw_only=True):
-    """The kinds of views that a trainer trains, and the settings that it takes. `predicts` says
-    that its workers predict other images by its checkpoints: its code has `@train.predictor`."""
+    """The kinds of views that a trainer trains, and the settings that it takes. `predicts` is
+    true if its workers predict other images by its checkpoints: its code has `@train.predictor`."""
 
     kinds: Kinds
     settings: Settings = ()

@@ -166,8 +166,9 @@ class Ingest:
         return self._events_of(decoded, cached.version)
 
     def _of_its_job(self, report: Report, cached: _CachedVersion) -> Report:
-        """The report with the purpose of its job. A trainer's worker that knows only trainings
-        names none when it reports that it cannot carry out another job; the token tells."""
+        """The report with the purpose of its job. A trainer's worker that supports only
+        trainings names none when it reports that it cannot carry out another job: the purpose is
+        the one that the token was issued for."""
         version = cached.version
         is_of_training = report.purpose == Purpose.TRAINING
         if self._tokens is None or version is None or not is_of_training:

@@ -193,11 +193,11 @@ def _dispatch_prediction(
         return
     images = manifest_of_test_set if tests else unannotated
     lines = images(store, version.created, requested.log_position)
-    untold = hashlib.sha256()
+    digest_without_truth = hashlib.sha256()
 
     def canonical() -> Iterator[bytes]:
         for line in lines:
-            untold.update(manifest.canonical_line(manifest.without_truth(line)))
+            digest_without_truth.update(manifest.canonical_line(manifest.without_truth(line)))
             yield manifest.canonical_line(line)
 
     effects.put_manifest(canonical())
@@ -213,7 +213,7 @@ def _dispatch_prediction(
             form=created.trainer.form,
             settings=created.trainer.settings,
             format=created.trainer.format,
-            manifest=untold.hexdigest(),
+            manifest=digest_without_truth.hexdigest(),
             train_images=0,
             validation_images=requested.images,
             correlation_id=recorded.metadata.correlation_id,

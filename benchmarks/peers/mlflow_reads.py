@@ -24,7 +24,7 @@ def main(url: str, experiment_id: str, run_id: str, images: int, calls: int) -> 
 
     mlflow.set_tracking_uri(url)
     client = mlflow.MlflowClient()
-    name = f"images-{uuid.uuid4()}.json"  # to a table that is there, rows would be added
+    name = f"images-{uuid.uuid4()}.json"  # MLflow would append rows to an existing table
     client.log_table(run_id, pandas.DataFrame(table(images)), name)
 
     def metrics() -> Any:

@@ -20,7 +20,7 @@ from gpu_worker.stored_files import StoredFiles
 from gpu_worker.train import train_version
 
 SIZE = {"width": 32, "height": 32, "pretrained": "none"}
-"""Digits have 8 pixels a side: larger inputs take longer, and show no more."""
+"""Digits have 8 pixels a side: larger inputs take longer and add no detail."""
 
 QUICK_IMAGES = 40
 SEEDS = 3

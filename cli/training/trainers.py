@@ -41,9 +41,16 @@ def register_command(name: str, form: Path, checkpoint_format: str) -> None:
 @click.argument("name")
 @click.argument("form", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 def change_command(name: str, form: Path) -> None:
-    """Replace the form of the trainer NAME with the JSON file FORM."""
+    """Replace the form of the trainer NAME with the JSON file FORM.
+
+    If FORM does not have `"predicts": true`, its workers predict no other images.
+    """
+    body = _form(form)
     with calling() as client:
-        client.put(f"{_path(client, name)}/form", _form(form))
+        trainer = _trainer(client, name)
+        client.put(f"{_path_of(trainer)}/form", body)
+    if trainer["predicts"] and not body.get("predicts"):
+        click.echo("its workers no longer predict other images: FORM has no `predicts`", err=True)
 
 
 @trainers.command("retire")
@@ -140,7 +147,16 @@ def _form(path: Path) -> dict[str, Any]:
 
 
 def _path(client: ApiClient, name: str) -> str:
+    return _path_of(_trainer(client, name))
+
+
+def _path_of(trainer: dict[str, Any]) -> str:
+    return f"trainers/{quote(trainer['trainer_id'], safe='')}"
+
+
+def _trainer(client: ApiClient, name: str) -> dict[str, Any]:
     for trainer in client.query("trainers", retired=True)["items"]:
         if name in (trainer["name"], trainer["trainer_id"]):
-            return f"trainers/{quote(trainer['trainer_id'], safe='')}"
+            found: dict[str, Any] = trainer
+            return found
     raise ApiProblem(f"trainer {name!r} not found; `stemma trainers list` lists all")

@@ -28,8 +28,8 @@ class VersionTestEvaluationRequested(Event, frozen=True, tag="version.test_evalu
     The test set is that of the log's position `log_position`: `manifest` is the sha256 of the lines
     of its `images`, and their key in the blob store. `number` counts the requests for the version
     from 1. `earlier_of_version` and `earlier_of_view` count those before it, for the version and
-    for all versions of the view, that had not failed by then. `by_trainer` says that a worker of
-    the version's trainer predicts, and not one of Stemma's.
+    for all versions of the view, that had not failed by then. `by_trainer` is true if a
+    worker of the version's trainer predicts, and false if one of Stemma's does.
     """
 
     schema_version: ClassVar[int] = 2
@@ -83,8 +83,8 @@ class VersionSuggestionsRequested(Event, frozen=True, tag="version.suggestions_r
 
     They are those of the view at the log's position `log_position`, without those of the test set:
     `manifest` is the sha256 of the lines of these `images`, and their key in the blob store.
-    `number` counts the requests for the version from 1. `by_trainer` says that a worker of the
-    version's trainer predicts, and not one of Stemma's.
+    `number` counts the requests for the version from 1. `by_trainer` is true if a worker of
+    the version's trainer predicts, and false if one of Stemma's does.
     """
 
     schema_version: ClassVar[int] = 2
@@ -130,7 +130,7 @@ class VersionSuggestionsFailed(Event, frozen=True, tag="version.suggestions_fail
 
 
 class VersionPredictionsReported(Event, frozen=True, tag="version.predictions_reported"):
-    """The worker of a request says that it has predicted; the server checks and measures it next.
+    """The worker of a request reported predictions; the server checks and measures them next.
 
     Only versions of trainers have it. `purpose` is `test` or `suggestions`, `number` that of the
     request. `predictions` is the sha256 of a Parquet file of `rows` scores, by which it lies in the

@@ -146,9 +146,10 @@ class EvaluationOnTestSet(msgspec.Struct, frozen=True):
 
     `earlier_of_version` and `earlier_of_view` count the evaluations that were requested before, for
     the version and for its view, and had not failed by then. `manifest` is the sha256 of the list
-    of its `images` test images, as they were at `log_position`. `by_trainer` says that a worker of
-    the version's trainer predicts, and not one of Stemma's. `metrics` and `predictions`, the
-    sha256 of their Parquet file, are null until it is done; `failure` unless it failed.
+    of its `images` test images, as they were at `log_position`. `by_trainer` is true if a worker
+    of the version's trainer predicts, and false if one of Stemma's does. `metrics` and
+    `predictions`, the sha256 of their Parquet file, are null until it is done; `failure` unless it
+    failed.
     """
 
     version_id: str

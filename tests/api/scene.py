@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from io import BytesIO
 from types import TracebackType
@@ -56,22 +57,31 @@ class Scene:
         self.url = url
         self.store = store
         self.settings = settings
+        self._clients = ExitStack()
         self.http = self.client(KEY)
         self._sequence = itertools.count(1)
 
     def client(self, key: str) -> httpx.Client:
-        """A client of this server with a key of somebody's."""
-        return httpx.Client(
-            base_url=self.url,
-            headers=authorization(key),
-            timeout=HANG_SECONDS,
-            event_hooks={"response": [decodes]},
-            verify=authorities(self.url),
+        """A client of this server with a key of somebody's. It is closed with the scene."""
+        return self._opened(
+            httpx.Client(
+                base_url=self.url,
+                headers=authorization(key),
+                timeout=HANG_SECONDS,
+                event_hooks={"response": [decodes]},
+                verify=authorities(self.url),
+            )
         )
 
     def nobody(self) -> httpx.Client:
-        """A client of this server without a key."""
-        return httpx.Client(base_url=self.url, timeout=HANG_SECONDS, verify=authorities(self.url))
+        """A client of this server without a key. It is closed with the scene."""
+        return self._opened(
+            httpx.Client(base_url=self.url, timeout=HANG_SECONDS, verify=authorities(self.url))
+        )
+
+    def _opened(self, client: httpx.Client) -> httpx.Client:
+        self._clients.callback(client.close)
+        return client
 
     def person(self, name: str, role: str = "administrator") -> httpx.Client:
         """A client of somebody with a role everywhere, whose account is opened if it is new."""
@@ -115,7 +125,7 @@ class Scene:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.http.close()
+        self._clients.close()
 
     def post(self, path: str, content: object) -> Any:
         response = self.http.post(f"/api/v1{path}", json=content)

@@ -96,13 +96,19 @@ class Reports:
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def __enter__(self) -> "Reports":
-        self._thread.start()
-        self._client: Client = self._do(connect(self._login, "test"))
-        self._do(self._client.subscribe("stemma.reports.>", cb=self._note))
+        with ExitStack() as opened:
+            self._thread.start()
+            opened.callback(self._stop)
+            self._client: Client = self._do(connect(self._login, "test"))
+            opened.callback(lambda: self._do(self._client.close()))
+            self._do(self._client.subscribe("stemma.reports.>", cb=self._note))
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._do(self._client.close())
+        self._opened.close()
+
+    def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

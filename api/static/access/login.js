@@ -14,7 +14,7 @@ form.addEventListener("submit", (event) => {
 });
 
 take();
-// Who opens the address in the tab that shows this page already only changes what follows the #.
+// An address that differs only after the # does not load the page again.
 addEventListener("hashchange", take);
 
 // What follows the # is never sent; it is taken out of the address, and so out of the history.
@@ -32,7 +32,10 @@ function showInvitation(invitation) {
   const place = document.querySelector("[data-invitation]");
   place.hidden = false;
   form.hidden = true;
-  place.querySelector("[data-accept]").onclick = ({ target }) => accept(invitation, place, target);
+  clearProblem(place);
+  const button = place.querySelector("[data-accept]");
+  button.disabled = false;
+  button.onclick = () => accept(invitation, place, button);
 }
 
 async function accept(invitation, place, button) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,32 @@ def test_a_worker_is_ready_while_it_has_nats_and_the_api(
 
     asyncio.run(work())
     assert not listening(settings)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_api_on_this_machine_is_checked_without_the_proxy(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_url = f"{scheme}://127.0.0.1:{port_of_its_own()}"
+    servers = own_servers.OwnServers(Settings(data=tmp_path, api_url=api_url), "test")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setattr(own_servers, "PATIENCE_SECONDS", 0.5)
+        assert servers.api() == PartHealth("failed", "the API does not answer")
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
+def test_a_check_of_the_api_without_tls_loads_no_certificate_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_url = f"http://127.0.0.1:{port_of_its_own()}"
+    servers = own_servers.OwnServers(Settings(data=tmp_path, api_url=api_url), "test")
+    loaded: list[object] = []
+    monkeypatch.setattr(ssl, "create_default_context", lambda **options: loaded.append(options))
+    assert servers.api() == PartHealth("failed", "the API does not answer")
+    assert loaded == []
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

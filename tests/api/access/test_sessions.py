@@ -49,7 +49,8 @@ def test_a_session_may_what_its_key_may_and_no_more(site: Scene) -> None:
 
 
 def test_the_cookie_is_out_of_reach_and_its_token_is_not_kept(site: Scene) -> None:
-    answer = site.nobody().post("/api/v1/sessions", json={"key": KEY})
+    with site.nobody() as client:
+        answer = client.post("/api/v1/sessions", json={"key": KEY})
     cookie = answer.headers["Set-Cookie"]
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
     assert KEY not in cookie
@@ -114,10 +115,11 @@ def test_a_session_ends_at_once(site: Scene, end: str) -> None:
 
 def test_what_is_no_key_signs_nobody_in(site: Scene) -> None:
     other = KEY[:-1] + ("1" if KEY.endswith("0") else "0")
-    for wrong in ("", "nonsense", "stemma_a_b", "stemma__", other, KEY.upper()):
-        refused = site.nobody().post("/api/v1/sessions", json={"key": wrong})
-        assert refused.status_code == 401
-        assert "Set-Cookie" not in refused.headers
+    with site.nobody() as client:
+        for wrong in ("", "nonsense", "stemma_a_b", "stemma__", other, KEY.upper()):
+            refused = client.post("/api/v1/sessions", json={"key": wrong})
+            assert refused.status_code == 401
+            assert "Set-Cookie" not in refused.headers
 
 
 @pytest.mark.parametrize(

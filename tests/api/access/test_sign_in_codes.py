@@ -24,7 +24,8 @@ def code_for(site: Scene, key: str = KEY) -> str:
 
 
 def sign_in(site: Scene, **credentials: object) -> httpx.Response:
-    return site.nobody().post("/api/v1/sessions", json=credentials)
+    with site.nobody() as client:
+        return client.post("/api/v1/sessions", json=credentials)
 
 
 def test_a_code_signs_in_once_with_the_rights_of_the_key(site: Scene) -> None:

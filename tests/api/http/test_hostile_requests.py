@@ -34,7 +34,8 @@ def test_static_files_of_impossible_names(anybody: httpx.Client, name: str) -> N
 def test_methods_that_a_route_does_not_have(site: Scene, method: str, path: str) -> None:
     with_key = site.http.request(method, f"/api/v1/{path}")
     assert with_key.status_code < 500, with_key.text
-    without = site.nobody().request(method, f"/api/v1/{path}")
+    with site.nobody() as client:
+        without = client.request(method, f"/api/v1/{path}")
     assert without.status_code < 500
 
 

@@ -1,7 +1,7 @@
 """Static files: kept by browsers under the digest of all of them, and compressed."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -12,8 +12,9 @@ from tests.api.scene import Scene
 
 
 @pytest.fixture
-def anybody(site: Scene) -> httpx.Client:
-    return site.nobody()
+def anybody(site: Scene) -> Iterator[httpx.Client]:
+    with site.nobody() as client:
+        yield client
 
 
 def test_a_file_under_the_digest_is_kept(anybody: httpx.Client) -> None:

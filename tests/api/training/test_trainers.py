@@ -14,8 +14,9 @@ from cli.main import main
 from domain.aggregates import VERSION
 from domain.training.messages import Started
 from domain.training.version import VersionCreated
+from stemma_client import Stemma, answers
 from tests.adapters.training.test_source_code import archive
-from tests.api.scene import Scene
+from tests.api.scene import KEY, Scene
 
 FORM: dict[str, Any] = {
     "kinds": ["classification"],
@@ -208,6 +209,17 @@ def test_only_administrators_register(site: Scene, view: str) -> None:
         assert used.status_code == 201, used.text
 
 
+def test_a_form_that_the_package_changes_keeps_whether_the_trainer_predicts(site: Scene) -> None:
+    with Stemma(site.url, KEY) as client:
+        trainers = client.trainers
+        changed = trainers.register("acme/packaged", ["classification"], predicts=True)
+        for given, predicts in ((None, True), (False, False), (None, False), (True, True)):
+            # Without settings first: the same form again would change nothing.
+            for settings in ((), (answers.Flag(key="fast", default=False),)):
+                trainers.set_form(changed, ["classification"], settings, predicts=given)
+                assert trainers.get(changed).predicts is predicts
+
+
 def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_path: Path) -> None:
     form = tmp_path / "form.json"
     form.write_text(json.dumps(FORM))
@@ -227,6 +239,12 @@ def test_commands_register_use_change_and_retire(site: Scene, view: str, tmp_pat
     listed = json.loads(run(site, "trainers", "list", "--json").stdout)
     (own,) = [one for one in listed if one["name"] == "acme/typed"]
     assert (own["settings"], own["predicts"]) == ([], True)
+    form.write_text(json.dumps(FORM))
+    changed = run(site, "trainers", "change", "acme/typed", str(form))
+    assert (changed.exit_code, "no longer predict other images" in changed.stderr) == (0, True)
+    site.visible()
+    again = run(site, "trainers", "change", "acme/typed", str(form))
+    assert (again.exit_code, again.stderr) == (0, "")
     assert run(site, "trainers", "retire", "acme/typed").exit_code == 0
     site.visible()
     assert "acme/typed" not in run(site, "trainers", "list").output

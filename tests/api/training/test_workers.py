@@ -65,7 +65,9 @@ def test_workers_with_what_they_train_and_what_waits(
     server.visible()
     empty = server.http.get("/api/v1/workers").json()
     assert (empty["workers"], empty["waiting"], empty["in_work"]) == ([], 0, 0)
-    assert "No workers online" in server.http.get("/workers").text
+    page = server.http.get("/workers").text
+    assert "No workers online" in page
+    assert "a machine that reaches NATS and the API:" in page
     with_js(private_nats.url, at_work)
     told = server.http.get("/api/v1/workers").json()
     assert [(one["worker"], one["version_id"]) for one in told["workers"]] == [
