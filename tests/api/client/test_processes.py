@@ -73,7 +73,7 @@ def test_a_wait_has_its_deadline_though_the_server_is_gone(site: Scene) -> None:
 
 
 def test_a_short_timeout_does_not_end_a_long_poll(site: Scene) -> None:
-    """The server holds the answer for longer than the client's timeout. No attempt would succeed."""
+    """The server holds the answer for longer than the client waits for others."""
     _, view = site.trainable("Held")
     with Stemma(site.url, KEY, timeout=0.5, patience=HANG_SECONDS) as hasty:
         run = hasty.version(site.version(view))
